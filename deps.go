@@ -1,0 +1,41 @@
+//go:build deps
+
+// Package deps pins the direct dependencies while the packages that use them are being written.
+package deps
+
+import (
+	_ "buf.build/go/protovalidate"
+	_ "github.com/alicebob/miniredis/v2"
+	_ "github.com/anishathalye/porcupine"
+	_ "github.com/bufbuild/protocompile/experimental/incremental"
+	_ "github.com/bufbuild/protocompile/experimental/incremental/queries"
+	_ "github.com/bufbuild/protocompile/experimental/fdp"
+	_ "github.com/bufbuild/protocompile/experimental/ir"
+	_ "github.com/bufbuild/protocompile"
+	_ "github.com/coder/websocket"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	_ "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	_ "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	_ "github.com/goccy/go-yaml"
+	_ "github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/redis/go-redis/v9"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/net/http2"
+	_ "golang.org/x/net/http/httpguts"
+	_ "golang.org/x/sync/singleflight"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+	_ "google.golang.org/genproto/googleapis/rpc/status"
+	_ "google.golang.org/grpc"
+	_ "google.golang.org/grpc/health"
+	_ "google.golang.org/protobuf/types/dynamicpb"
+	_ "pgregory.net/rapid"
+)
