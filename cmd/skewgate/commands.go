@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists every command; each lives in a file of its own.
+func commands(env *Env) []*cobra.Command {
+	return []*cobra.Command{
+		newVersionCommand(env),
+	}
+}
