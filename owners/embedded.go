@@ -1,0 +1,85 @@
+package owners
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+)
+
+// Embedded is the in-process store; it speaks the Redis protocol on its
+// address. It runs the same scripts, has no durability and no replicas.
+type Embedded struct {
+	mini *miniredis.Miniredis
+	addr string
+}
+
+// StartEmbedded listens on addr ("127.0.0.1:0" for any free port; "" for none,
+// then only Dial reaches it). fresh says that no host can have outlived an
+// earlier one, so the epoch is opened at once; otherwise it is held until a
+// watcher has waited for leases.max.
+func StartEmbedded(addr string, fresh bool) (*Embedded, error) {
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true)
+	e := &Embedded{mini: m}
+	if addr == "" {
+		c, err := m.Dial() // starts it without a listener
+		if err != nil {
+			return nil, fmt.Errorf("start embedded store: %w", err)
+		}
+		c.Close()
+	} else {
+		if err := m.StartAddr(addr); err != nil {
+			return nil, fmt.Errorf("start embedded store: %w", err)
+		}
+		e.addr = m.Addr()
+	}
+	m.Server().SetPreHook(infoHook(random128()))
+	if fresh {
+		m.HSet(keyEpoch, "f", format, "id", random128(), "s", "open")
+	}
+	return e, nil
+}
+
+// infoHook answers INFO and ROLE as a Redis would; the server underneath does not know them.
+func infoHook(runID string) server.Hook {
+	sections := map[string]string{
+		"server":      "# Server\r\nredis_version:7.0.0\r\nredis_mode:embedded\r\nrun_id:" + runID + "\r\n",
+		"replication": "# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:" + runID + "\r\n",
+		"memory":      "# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n",
+		"persistence": "# Persistence\r\nloading:0\r\naof_enabled:0\r\n",
+	}
+	return func(p *server.Peer, cmd string, args ...string) bool {
+		if cmd != "INFO" {
+			return false
+		}
+		var out strings.Builder
+		for name, text := range sections {
+			if len(args) == 0 || strings.EqualFold(args[0], name) {
+				out.WriteString(text)
+			}
+		}
+		p.WriteBulk(out.String())
+		return true
+	}
+}
+
+// URL is what a host passes as its store, "redis://127.0.0.1:PORT".
+func (e *Embedded) URL() string {
+	if e.addr == "" {
+		return "redis://embedded:6379"
+	}
+	return "redis://" + e.addr
+}
+
+// Dial connects without a listener; it fits Options.Dial.
+func (e *Embedded) Dial(context.Context, string, string) (net.Conn, error) { return e.mini.Dial() }
+
+// Close stops it and forgets its data.
+func (e *Embedded) Close() error {
+	e.mini.Close()
+	return nil
+}

@@ -1,0 +1,39 @@
+-- acquire: make a session the owner of a free pin, under a new token.
+-- KEYS 1 pin · 2 epoch · 3 session asked for · 4 session that owned it last (3 again when there was none)
+-- ARGV 1 expected token, "0" for absent · 2 expected sid, "" for absent · 3 sid · 4 floor
+-- Reply status, then the pin's record f s i t v c:
+--   won      it is OWNED(sid, mint) now
+--   lost     another record stands, or its owner is not final
+--   target   the session asked for takes no pins: not live, not ready, cordoned
+--   hold     the epoch is not open
+--   format   the record was written by a newer skewgate; nothing was changed
+-- Re-sent after it won: lost, with the record it wrote.
+local p = redis.call('HMGET', KEYS[1], 'f', 's', 'i', 't', 'v', 'c')
+local function answer(status)
+  return {status, p[1], p[2], p[3], p[4], p[5], p[6]}
+end
+if p[1] and p[1] ~= '1' then return answer('format') end
+if redis.call('HGET', KEYS[2], 's') ~= 'open' then return answer('hold') end
+
+local prev, expT = tonumber(p[4]) or 0, tonumber(ARGV[1])
+local free
+if not p[2] then
+  free = expT == 0
+elseif prev == expT and p[3] == ARGV[2] then
+  local last = redis.call('HGET', KEYS[4], 'state')
+  free = p[2] == 'r' or last == 'closed' or last == 'dead'
+end
+if not free then return answer('lost') end
+
+local x = redis.call('HMGET', KEYS[3], 'f', 'state', 'ready', 'wanted', 'version')
+if x[1] ~= '1' or x[2] ~= 'live' or x[3] ~= '1' or x[4] ~= '' then return answer('target') end
+
+-- A floor above 2^52 is no time and would spend the token space: ignored, not refused.
+local floor = tonumber(ARGV[4])
+if not floor or floor < 0 or floor > 4503599627370496 then floor = 0 end
+local now = redis.call('TIME')
+local token = math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
+p = {'1', 'o', ARGV[3], string.format('%.0f', token), x[5] or '', p[6] or '0'}
+redis.call('HSET', KEYS[1], 'f', p[1], 's', p[2], 'i', p[3], 't', p[4], 'v', p[5], 'c', p[6])
+redis.call('PERSIST', KEYS[1]) -- only a released pin may expire
+return answer('won')
