@@ -1,0 +1,108 @@
+package forward
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http2"
+)
+
+// exchange watches one request on its way: what was written, and which
+// informational responses came.
+type exchange struct {
+	w http.ResponseWriter
+
+	mu    sync.Mutex
+	done  bool         // RoundTrip returned: informational responses are too late
+	conn  *countedConn // nil until there is one
+	base  int64        // conn.written when the exchange got it
+	got   bool         // there was a connection
+	wrote bool         // bytes may have left on an earlier connection
+}
+
+func (x *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:        x.gotConn,
+		Got1xxResponse: x.informational,
+	})
+}
+
+func (x *exchange) gotConn(info httptrace.GotConnInfo) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.conn != nil && x.conn.written.Load() != x.base {
+		x.wrote = true // the transport moved to another connection after it had written
+	}
+	x.got = true
+	conn := info.Conn
+	if tc, ok := conn.(*tls.Conn); ok {
+		conn = tc.NetConn()
+	}
+	if x.conn, _ = conn.(*countedConn); x.conn != nil {
+		x.base = x.conn.written.Load()
+	}
+}
+
+// informational passes a 1xx on, except 100: the server sends that by itself
+// when the body is first read, which the transport does when the upstream says 100.
+func (x *exchange) informational(code int, header textproto.MIMEHeader) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.done || code == http.StatusContinue || code == http.StatusSwitchingProtocols {
+		return nil
+	}
+	h := http.Header(header).Clone()
+	RemoveHopByHop(h)
+	dst := x.w.Header()
+	copyHeader(dst, h)
+	x.w.WriteHeader(code)
+	clear(dst) // they were the 1xx's own
+	return nil
+}
+
+func (x *exchange) headDone() {
+	x.mu.Lock()
+	x.done = true
+	x.mu.Unlock()
+}
+
+// stage says what an error of RoundTrip proves.
+func (x *exchange) stage(err error) Stage {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case !x.got:
+		return NotSent
+	case refusedStream(err):
+		return NotSent
+	case x.wrote || x.conn == nil:
+		return Unknown
+	case x.conn.written.Load() == x.base:
+		return NotSent
+	}
+	return Unknown
+}
+
+// refusedStream recognizes HTTP/2's two proofs that a stream was not
+// processed. net/http does not export its errors, and where it would have
+// retried had we let it, it wraps only the text; a test holds these texts to
+// the real thing.
+func refusedStream(err error) bool {
+	var se http2.StreamError
+	if errors.As(err, &se) {
+		return se.Code == http2.ErrCodeRefusedStream
+	}
+	s := err.Error()
+	if inner, ok := strings.CutPrefix(s, "http2: Transport: cannot retry err ["); ok {
+		s = inner
+	}
+	return strings.HasPrefix(s, "http2: Transport received Server's graceful shutdown GOAWAY") ||
+		strings.HasPrefix(s, "http2: client conn not usable") ||
+		(strings.HasPrefix(s, "stream error: ") && strings.Contains(s, "; REFUSED_STREAM"))
+}
