@@ -37,6 +37,7 @@ type listenYAML struct {
 	Picker  string `yaml:"picker"`
 	XDS     string `yaml:"xds"`
 	Admin   string `yaml:"admin"`
+	Store   string `yaml:"store"`
 }
 
 type leasesYAML struct {
@@ -94,7 +95,7 @@ type limitsYAML struct {
 
 func defaults() meshYAML {
 	return meshYAML{
-		Listen:  listenYAML{Gateway: ":8080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:8081"},
+		Listen:  listenYAML{Gateway: ":8080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:8081", Store: "127.0.0.1:6379"},
 		Leases:  leasesYAML{Host: 15 * time.Second, Max: 30 * time.Second},
 		Callers: callersYAML{Identity: string(IdentityHeader), Trust: []string{"127.0.0.0/8", "::1/128"}},
 	}

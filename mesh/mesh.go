@@ -43,6 +43,7 @@ func (s Store) Embedded() bool { return s.URL == EmbeddedStore }
 // Listen has the listeners of the roles; an address without host is all interfaces.
 type Listen struct {
 	Gateway, Picker, XDS, Admin string
+	Store                       string // of the embedded store, where hosts on this machine reach it
 }
 
 // Leases are the lengths of session leases.

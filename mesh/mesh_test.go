@@ -91,7 +91,7 @@ func TestParseKeepsEveryKey(t *testing.T) {
 	want := &Mesh{
 		File:    "testdata/right/full.yaml",
 		Store:   Store{URL: "redis+sentinel://s1:26379,s2:26379/main", Replicas: 1, Failover: 5 * time.Second},
-		Listen:  Listen{Gateway: "0.0.0.0:9080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:9081"},
+		Listen:  Listen{Gateway: "0.0.0.0:9080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:9081", Store: "127.0.0.1:6379"},
 		Leases:  Leases{Host: 16 * time.Second, Max: 32 * time.Second},
 		Auth:    Auth{MeshSecretFile: "/etc/skewgate/secret", TLS: &TLS{"c.pem", "k.pem", "ca.pem"}},
 		Control: "control.mesh.internal:8083",
@@ -125,7 +125,7 @@ func TestParseFillsInDefaults(t *testing.T) {
 	want := &Mesh{
 		File:    "testdata/right/least.yaml",
 		Store:   Store{URL: "embedded"},
-		Listen:  Listen{Gateway: ":8080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:8081"},
+		Listen:  Listen{Gateway: ":8080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:8081", Store: "127.0.0.1:6379"},
 		Leases:  Leases{Host: 15 * time.Second, Max: 30 * time.Second},
 		Control: "127.0.0.1:8083",
 		Callers: Callers{Identity: IdentityHeader, Trust: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
