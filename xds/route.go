@@ -1,0 +1,202 @@
+package xds
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/skewgate/skewgate/gateway/routing"
+)
+
+// weightTotal is what the weights of a route add up to, about: a deployment's
+// fractions go down to 0.001 %.
+const weightTotal = 1_000_000
+
+// Routes makes the RouteConfiguration of a mesh. forClass gives the action of
+// a class's routes: it is what differs between gateways and pickers.
+func Routes(s routing.Spec, forClass func(routing.Class) *routev3.Route) *routev3.RouteConfiguration {
+	f := fields{}
+	f.text("version", s.Version)
+	var classes, apps []fields
+	for _, c := range s.Classes {
+		classes = append(classes, classFields(c))
+	}
+	for _, a := range s.Apps {
+		apps = append(apps, appFields(a))
+	}
+	f.structs("classes", classes)
+	f.structs("apps", apps)
+	return &routev3.RouteConfiguration{
+		Name:             RouteName,
+		Metadata:         f.metadata(),
+		ValidateClusters: wrapperspb.Bool(false),
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name:    virtualHosts,
+			Domains: []string{"*"},
+			Routes:  classRoutes(s.Classes, forClass),
+		}},
+	}
+}
+
+// classRoutes lists services first, then templates, the more specific first:
+// the order in which a gateway's Table looks.
+func classRoutes(classes []routing.Class, forClass func(routing.Class) *routev3.Route) []*routev3.Route {
+	var services, templates []*routev3.Route
+	ranks := map[*routev3.Route]string{}
+	for _, c := range classes {
+		f := fields{}
+		f.text("class", c.Name)
+		add := func(name string, m *routev3.RouteMatch) *routev3.Route {
+			r := forClass(c)
+			r.Name, r.Match, r.Metadata = c.Name+" "+name, m, f.metadata()
+			return r
+		}
+		for _, s := range c.Services {
+			services = append(services, add(s, &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/" + s + "/"}}))
+		}
+		for _, t := range c.Routes {
+			pattern, rank := templatePattern(t)
+			r := add(t, &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pattern}}})
+			templates, ranks[r] = append(templates, r), rank
+		}
+	}
+	slices.SortStableFunc(templates, func(a, b *routev3.Route) int { return cmp.Compare(ranks[a], ranks[b]) })
+	return append(services, templates...)
+}
+
+// templatePattern gives a template as an RE2 expression over the whole path,
+// and a rank: the smaller in text order, the more specific.
+func templatePattern(template string) (pattern, rank string) {
+	var p, r strings.Builder
+	for seg := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
+		switch seg {
+		case "**":
+			p.WriteString("(/.*)?")
+			r.WriteByte('4')
+			continue
+		case "*":
+			p.WriteString("/[^/]+")
+			r.WriteByte('3')
+		case "{id}":
+			p.WriteString("/[^/]*")
+			r.WriteByte('2')
+		default:
+			p.WriteString("/" + regexp.QuoteMeta(seg))
+			r.WriteByte('1')
+		}
+	}
+	return p.String(), r.String()
+}
+
+// standardRoute is the action for clients that know no pins: the weights of
+// the deployment, at random.
+func standardRoute(s routing.Spec) func(routing.Class) *routev3.Route {
+	return func(c routing.Class) *routev3.Route {
+		if c.Mode == routing.ModeObserve {
+			return clusterRoute(ObserveClusterName(c.Name))
+		}
+		weights := clusterWeights(s, c)
+		switch len(weights) {
+		case 0:
+			return &routev3.Route{Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusServiceUnavailable}}}
+		case 1:
+			return clusterRoute(weights[0].GetName())
+		}
+		return &routev3.Route{Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			Timeout:          durationpb.New(0),
+			ClusterSpecifier: &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: weights}},
+		}}}
+	}
+}
+
+// clusterRoute sends to one cluster without a time limit.
+func clusterRoute(name string) *routev3.Route {
+	return &routev3.Route{Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+		Timeout:          durationpb.New(0),
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: name},
+	}}}
+}
+
+// clusterWeights scales a deployment; an app without one follows: all versions
+// with hosts of the class, alike.
+func clusterWeights(s routing.Spec, c routing.Class) []*routev3.WeightedCluster_ClusterWeight {
+	deployment := []routing.Weighted(nil)
+	for _, a := range s.Apps {
+		if a.Name == c.App {
+			deployment = a.Deployment
+		}
+	}
+	if len(deployment) == 0 {
+		for _, v := range liveVersions(s, c) {
+			deployment = append(deployment, routing.Weighted{Version: v, Weight: 1})
+		}
+	}
+	total := 0.0
+	for _, w := range deployment {
+		total += w.Weight
+	}
+	var out []*routev3.WeightedCluster_ClusterWeight
+	for _, w := range deployment {
+		if w.Weight > 0 {
+			// Dividing first: a sum of large weights may not be finite.
+			share := max(1, uint32(math.Round(w.Weight/total*weightTotal)))
+			out = append(out, &routev3.WeightedCluster_ClusterWeight{Name: ClusterName(c.App, w.Version, ""), Weight: wrapperspb.UInt32(share)})
+		}
+	}
+	return out
+}
+
+func liveVersions(s routing.Spec, c routing.Class) []string {
+	var out []string
+	for _, h := range s.Hosts {
+		if h.App == c.App && h.Preview == "" && slices.Contains(h.Classes, c.Name) && !slices.Contains(out, h.Version) {
+			out = append(out, h.Version)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// matrixRoutes carries the matrix in a RouteConfiguration of its own: it is
+// large, and changes when schemas do, not with each step of a rollout.
+func matrixRoutes(matrix []routing.Incompatible) *routev3.RouteConfiguration {
+	var cells []fields
+	for _, m := range matrix {
+		cells = append(cells, incompatibleFields(m))
+	}
+	f := fields{}
+	f.structs("incompatible", cells)
+	return &routev3.RouteConfiguration{Name: MatrixName, Metadata: f.metadata()}
+}
+
+// readRoutes reads what a gateway needs of both RouteConfigurations.
+func readRoutes(rc *routev3.RouteConfiguration, spec *routing.Spec, errs *[]error) {
+	r, ok := metadataReader("RDS "+rc.GetName(), rc.GetMetadata(), errs)
+	if !ok {
+		reader{at: "RDS " + rc.GetName(), errors: errs}.fail("has no %s metadata", MetadataKey)
+		return
+	}
+	switch rc.GetName() {
+	case RouteName:
+		spec.Version, spec.Classes, spec.Apps = r.text("version"), nil, nil
+		for _, c := range r.structs("classes") {
+			spec.Classes = append(spec.Classes, readClass(c))
+		}
+		for _, a := range r.structs("apps") {
+			spec.Apps = append(spec.Apps, readApp(a))
+		}
+	case MatrixName:
+		spec.Matrix = nil
+		for _, m := range r.structs("incompatible") {
+			spec.Matrix = append(spec.Matrix, readIncompatible(m))
+		}
+	}
+}
