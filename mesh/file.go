@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -129,12 +130,7 @@ func (y *meshYAML) mesh(file string) *Mesh {
 		Control: y.Control,
 		Callers: Callers{Identity: Identity(y.Callers.Identity)},
 	}
-	switch {
-	case y.Store.Failover != nil:
-		m.Store.Failover = *y.Store.Failover
-	case strings.Contains(y.Store.URL, "+sentinel://"):
-		m.Store.Failover = 5 * time.Second
-	}
+	m.Store.Failover = y.Store.failover()
 	if m.Control == "" {
 		if _, port, err := net.SplitHostPort(m.Listen.XDS); err == nil {
 			m.Control = net.JoinHostPort("127.0.0.1", port)
@@ -175,6 +171,23 @@ func (c classYAML) class(name string) routing.Class {
 			HeldBytes:     int64(c.Limits.HeldBytes),
 		},
 	}
+}
+
+// failover is the key's value, else the URL's, else what Sentinel needs.
+func (s storeYAML) failover() time.Duration {
+	if s.Failover != nil {
+		return *s.Failover
+	}
+	if _, query, ok := strings.Cut(s.URL, "?"); ok {
+		if q, err := url.ParseQuery(query); err == nil && q.Has("failover") {
+			d, _ := time.ParseDuration(q.Get("failover")) // a wrong one is a problem of store.url
+			return d
+		}
+	}
+	if strings.Contains(s.URL, "+sentinel://") {
+		return 5 * time.Second
+	}
+	return 0
 }
 
 // parseTrust takes a prefix or a single address.

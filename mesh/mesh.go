@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/problem"
 )
 
@@ -120,6 +121,12 @@ func load(path string) (*Mesh, fingerprint, error) {
 		return nil, fingerprintOf(data), err
 	}
 	problems := problem.List(nil)
+	if !m.Store.Embedded() {
+		// Here and not in Parse: the URL may name files with certificates.
+		if _, err := owners.ParseURL(m.Store.URL); err != nil {
+			problems = append(problems, places.At(fmt.Sprintf("store.url: %v", err), storeHint, "store", "url"))
+		}
+	}
 	m.Auth.Secret, problems = readSecret(problems, places, m.Auth.MeshSecretFile, "meshSecretFile")
 	m.Auth.AdminToken, problems = readSecret(problems, places, m.Auth.AdminTokenFile, "adminTokenFile")
 	print := fingerprintOf(data, m.Auth.Secret, m.Auth.AdminToken)
