@@ -52,8 +52,9 @@ type Object struct{ Class, ID string }
 // Move says how many objects go from one version to another. An empty From or
 // To means that no version was, or is, to be had.
 type Move struct {
-	From, To string
-	Count    int
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Count int    `json:"count"`
 }
 
 // Moves says where the objects of sample would go if old were replaced by new.

@@ -1,0 +1,104 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/rollout/assign"
+)
+
+// baseOf gives the deployment that a rollout to spec.To begins with, To
+// included with weight 0 if it was not there. Where none is recorded it is
+// what runs now.
+//
+// A version that enters gets a salt that no earlier rollout of the app used, so
+// that not the same objects are first each time; and one that can be told
+// beforehand, so that a preview says which objects those will be.
+func baseOf(rec *Record, spec Spec, sessions []owners.Session) ([]assign.Version, *Refusal) {
+	base := slices.DeleteFunc(rec.Versions(), func(v assign.Version) bool { return v.Weight == 0 && v.Name != spec.To })
+	if len(base) == 0 {
+		from, refusal := runningVersion(spec, sessions)
+		if refusal != nil {
+			return nil, refusal
+		}
+		if from != "" {
+			base = append(base, assign.Version{Name: from, Salt: from, Weight: 100})
+		}
+	}
+	if !slices.ContainsFunc(base, func(v assign.Version) bool { return v.Name == spec.To }) {
+		base = append(base, assign.Version{Name: spec.To, Salt: fmt.Sprintf("%s.%d", spec.To, rec.Generation), Weight: 0})
+	}
+	return base, nil
+}
+
+// runningVersion is the one version that runs where nothing is recorded; "" when
+// none but the new one does.
+func runningVersion(spec Spec, sessions []owners.Session) (string, *Refusal) {
+	if spec.From != "" {
+		return spec.From, nil
+	}
+	var running []string
+	for _, s := range sessions {
+		if s.App == spec.App && s.Version != spec.To && usable(s) && !slices.Contains(running, s.Version) {
+			running = append(running, s.Version)
+		}
+	}
+	slices.Sort(running)
+	switch len(running) {
+	case 0:
+		return "", nil
+	case 1:
+		return running[0], nil
+	}
+	return "", refuse(CodeNoBase, fmt.Sprintf("skewgate rollout start %s --to %s --from %s", spec.App, spec.To, running[len(running)-1]),
+		"no deployment of %s is recorded and %d versions run (%v): say which one the objects shall come from", spec.App, len(running), running)
+}
+
+// scaled gives the weights of a step. With nobody else to share with, To has everything.
+func scaled(base []assign.Version, to string, percent float64) ([]assign.Version, error) {
+	if len(base) == 1 {
+		percent = 100
+	}
+	vs, err := assign.Scale(base, to, percent)
+	if err != nil {
+		return nil, fmt.Errorf("set weight of %s: %w", to, err)
+	}
+	return vs, nil
+}
+
+// usable says that a host can take objects now.
+func usable(s owners.Session) bool {
+	return s.State == owners.Live && s.Ready && s.Wanted == owners.WantedNone && s.Preview == ""
+}
+
+// hostsByVersion counts the usable hosts of an app that serve class ("" = any), by version.
+func hostsByVersion(sessions []owners.Session, app, class string) map[string]int {
+	n := map[string]int{}
+	for _, s := range sessions {
+		if s.App == app && usable(s) && (class == "" || slices.Contains(s.Classes, class)) {
+			n[s.Version]++
+		}
+	}
+	return n
+}
+
+// Desired is the version that an object should run now: the best of its
+// deployment that has hosts. "" when nothing is deployed (follow) or none has hosts.
+func Desired(deployment []assign.Version, hosts map[string]int, class, id string) string {
+	if len(deployment) == 0 {
+		return ""
+	}
+	for _, v := range assign.Ranked(deployment, class, id) {
+		if hosts[v] > 0 {
+			return v
+		}
+	}
+	return ""
+}
+
+// shares gives each version's share in percent, 0 for those without a weight.
+func shares(vs []Version) map[string]float64 {
+	r := Record{Deployment: vs}
+	return assign.Normalize(r.Versions())
+}
