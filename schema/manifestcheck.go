@@ -51,7 +51,11 @@ func (c *manifestCheck) word(got, unset string, known []string, path ...string) 
 	case got == "":
 		return unset
 	case !slices.Contains(known, got):
-		c.fail(problem.Suggest(got, known), fmt.Sprintf("%s %q is not known", path[len(path)-1], got), path...)
+		what := path[len(path)-1]
+		if _, err := strconv.Atoi(what); err == nil { // an entry of a list
+			what = path[len(path)-2]
+		}
+		c.fail(problem.Suggest(got, known), fmt.Sprintf("%s: %q is not known", what, got), path...)
 	}
 	return got
 }

@@ -50,6 +50,9 @@ func git(t *testing.T, dir string, args ...string) string {
 func commit(t *testing.T, dir string, files map[string]string, tags ...string) string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(dir, ".git")); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 		git(t, dir, "init", "-q", "-b", "main")
 	}
 	write(t, dir, files)
