@@ -133,7 +133,7 @@ type Table struct {
 	hosts    map[placeKey][]Host
 	versions map[appKey][]string
 	sessions map[string]Host
-	previews map[string]bool
+	previews map[appKey]bool // app is "" ; class "" stands for any
 	matrix   map[cell][]Incompatible
 }
 
@@ -152,7 +152,7 @@ func NewTable(s Spec) (*Table, error) {
 		spec:    s,
 		classes: map[string]*Class{}, services: map[string]*Class{}, apps: map[string]*App{},
 		hosts: map[placeKey][]Host{}, versions: map[appKey][]string{}, sessions: map[string]Host{},
-		previews: map[string]bool{}, matrix: map[cell][]Incompatible{},
+		previews: map[appKey]bool{}, matrix: map[cell][]Incompatible{},
 	}
 	var errs []error
 	for i := range s.Apps {
@@ -241,7 +241,10 @@ func (t *Table) addHost(h Host) error {
 	}
 	t.sessions[h.Session] = h
 	if h.Preview != "" {
-		t.previews[h.Preview] = true
+		t.previews[appKey{preview: h.Preview}] = true
+		for _, class := range h.Classes {
+			t.previews[appKey{class: class, preview: h.Preview}] = true
+		}
 	}
 	if !h.Ready || h.Draining || h.Cordoned {
 		return nil
@@ -302,8 +305,11 @@ func (t *Table) Session(sid string) (Host, bool) {
 	return h, ok
 }
 
-// Preview says whether any host belongs to the preview.
-func (t *Table) Preview(name string) bool { return t.previews[name] }
+// Preview says whether any host belongs to the preview, whatever its state,
+// and whether any of them serves class.
+func (t *Table) Preview(name, class string) (known, exports bool) {
+	return t.previews[appKey{preview: name}], t.previews[appKey{class: class, preview: name}]
+}
 
 // Incompatible says whether a caller (app@version) and an object's version do
 // not understand each other in method, and why. A row without a method covers all.

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/skewgate/skewgate/forward"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// cutError says that an answer broke off after its head had left.
+type cutError struct{ err error }
+
+func (e *cutError) Error() string { return "answer broke off: " + e.err.Error() }
+func (e *cutError) Unwrap() error { return e.err }
+
+// Codes of events that ended without an answer of anybody's.
+const (
+	codeCanceled = "canceled" // the client went away
+	codeCut      = "cut"      // the host went away after it had begun to answer
+)
+
+// fail tells the client, in its protocol, why there is no answer. The kinds of
+// failure and what they mean on the wire are in wire.Table.
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, ev *Event, err error) {
+	var cut *cutError
+	if errors.As(err, &cut) {
+		g.cut(w, r, ev, cut)
+		return
+	}
+	if r.Context().Err() != nil {
+		ev.Code, ev.Status = codeCanceled, 0
+		return // nobody is left to tell
+	}
+	var p *wire.Problem
+	if !errors.As(err, &p) {
+		p = &wire.Problem{Code: wire.UpstreamFailed, Detail: err.Error(), Err: err}
+		if errors.Is(err, errDraining) {
+			p = &wire.Problem{Code: wire.OwnerMoving, Detail: "this gateway is going away", Err: err}
+		}
+	}
+	out := *p // a problem may be shared
+	out.CallerVersion = ev.Caller
+	if ev.Object.ID != "" {
+		out.Object = ev.Object.String()
+	}
+	if ev.ObjectVersion != "" {
+		out.ObjectVersion = ev.App + "@" + ev.ObjectVersion
+	}
+	ev.failed(&out)
+	g.log.Debug("request failed", "object", out.Object, "code", string(out.Code), "error", err)
+	out.WriteTo(w, r)
+}
+
+// unknown says what it means that a request was sent and no answer came.
+func (c *call) unknown(ctx context.Context, t *Target, result forward.Result) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// The next request reads the pin again: the host may be gone.
+	if c.hold.e != nil {
+		c.hold.e.drop(t, 0)
+	}
+	var ne net.Error
+	if errors.As(result.Err, &ne) && ne.Timeout() {
+		return &wire.Problem{Code: wire.UpstreamTimeout, Detail: fmt.Sprintf("host %s took the request and did not answer in time", t.Host), Token: t.Token, Err: result.Err}
+	}
+	return &wire.Problem{Code: wire.UpstreamFailed, Detail: fmt.Sprintf("host %s took the request and gave no answer; whether it ran is not known", hostWord(t)), Token: t.Token, Err: result.Err}
+}
+
+func hostWord(t *Target) string {
+	if t.Host != "" {
+		return t.Host
+	}
+	return t.Addr
+}
+
+// cut ends a client's stream whose head has left. gRPC has a way to say it, in
+// trailers; everybody else sees a stream that was reset.
+func (g *Gateway) cut(w http.ResponseWriter, r *http.Request, ev *Event, cut *cutError) {
+	if errors.Is(cut.err, forward.ErrClient) || r.Context().Err() != nil {
+		ev.Code = codeCanceled
+		panic(http.ErrAbortHandler)
+	}
+	ev.Code = codeCut
+	if wire.ProtocolOf(r) != wire.ProtocolGRPC || r.ProtoMajor != 2 {
+		panic(http.ErrAbortHandler)
+	}
+	st := (&wire.Problem{
+		Code: wire.UpstreamFailed, Detail: "the host ended the stream early; whether the call ran is not known",
+		Object: ev.Object.String(), CallerVersion: ev.Caller,
+	}).Status()
+	h := w.Header()
+	h.Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(st.Code())))
+	h.Set(http.TrailerPrefix+"Grpc-Message", st.Message())
+	if b, err := proto.Marshal(st.Proto()); err == nil {
+		h.Set(http.TrailerPrefix+"Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(b))
+	}
+}

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/skewgate/skewgate/forward"
+	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// Gateway serves the objects of a mesh. It is an http.Handler; serve it over
+// HTTP/1.1 and HTTP/2 (NewServer).
+type Gateway struct {
+	opt     Options
+	log     *slog.Logger
+	forward *forward.Forwarder
+	metrics *metrics
+
+	snap       atomic.Pointer[snapshot]
+	pins       *pins
+	held       heldBytes
+	hosts      hostReader
+	storeSlots chan struct{}
+	drain      drain
+}
+
+// New makes a Gateway. It serves nothing until SetTable.
+func New(o Options) *Gateway {
+	o = o.withDefaults()
+	g := &Gateway{
+		opt:        o,
+		log:        o.Logger.With("gateway", o.ID),
+		forward:    forward.New(o.Forward),
+		pins:       newPins(o.CachedPins),
+		storeSlots: make(chan struct{}, o.StoreCalls),
+	}
+	g.metrics = newMetrics(o.Registry, g.pins)
+	g.drain.init()
+	return g
+}
+
+// SetTable swaps the configuration. Requests under way keep the one they began with.
+func (g *Gateway) SetTable(t *routing.Table) {
+	s := newSnapshot(t, t)
+	g.hosts.mu.Lock() // not between a reading of the store and its swap
+	g.snap.Store(s)
+	g.hosts.mu.Unlock()
+}
+
+// Ready says why this gateway should get no traffic, or nil.
+func (g *Gateway) Ready() error {
+	switch {
+	case g.drain.draining():
+		return errors.New("draining")
+	case g.snap.Load() == nil:
+		return errors.New("no configuration yet")
+	}
+	return nil
+}
+
+// ServeHTTP is the request path.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ev := g.begin()
+	defer g.end(ev)
+	ctx, leave := g.drain.enter(r.Context())
+	defer leave()
+	if err := g.serve(ctx, w, r, ev); err != nil {
+		g.fail(w, r, ev, err)
+	}
+}
+
+// serve takes a request through the steps of the package's doc.
+func (g *Gateway) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, ev *Event) error {
+	snap := g.snap.Load()
+	if snap == nil {
+		return errNoConfig
+	}
+	req, err := g.parse(snap, r)
+	if err != nil {
+		return err
+	}
+	ev.describe(req)
+	key, err := objectKey(req)
+	if err != nil {
+		return err
+	}
+	ev.Object = key
+	d, err := decide(snap, req, key)
+	if err != nil {
+		return err
+	}
+	c := g.newCall(w, r, ev, req, &d)
+	defer c.end()
+	for {
+		target, err := c.resolve(ctx)
+		if err != nil {
+			return err
+		}
+		again, err := c.guard(ctx, target)
+		if err != nil {
+			return err
+		}
+		if again {
+			continue
+		}
+		again, err = c.send(ctx, target)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+var errNoConfig = &wire.Problem{Code: wire.NoHost, Detail: "this gateway has no configuration yet"}
+
+// call is one request on its way: what the steps of serve share.
+type call struct {
+	g     *Gateway
+	w     http.ResponseWriter
+	r     *http.Request
+	ev    *Event
+	req   Request
+	d     *decision
+	key   owners.Key
+	find  finder
+	hold  hold
+	body  *replay
+	moved bool // guard has moved the object for this request already
+}
+
+func (g *Gateway) newCall(w http.ResponseWriter, r *http.Request, ev *Event, req Request, d *decision) *call {
+	limits := withDefaultLimits(req.Class.Limits)
+	c := &call{g: g, w: w, r: r, ev: ev, req: req, d: d, key: d.key}
+	c.find = g.finder(req.Class.Mode)
+	c.hold = hold{g: g, limits: limits, client: req.Deadline}
+	c.body = newReplay(r, g.held.of(req.Class.Name), limits.HeldBytes)
+	return c
+}
+
+// end gives back what the call holds.
+func (c *call) end() {
+	c.hold.settled()
+	c.ev.Waited = c.hold.waited
+	c.ev.Move = c.d.moved
+	c.body.close()
+}
+
+// resolve finds where to send the request, waiting as long as the class lets it.
+func (c *call) resolve(ctx context.Context) (*Target, error) {
+	for {
+		t, err := c.find.find(ctx, c)
+		var wait *waitError
+		switch {
+		case err == nil:
+			return t, nil
+		case !errors.As(err, &wait):
+			return nil, err
+		}
+		if err := c.hold.wait(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send makes one attempt. again means that the host did not start it and it may be sent again.
+func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
+	body, err := c.body.attempt()
+	if err != nil {
+		return false, &wire.Problem{Code: wire.OwnerMoving, Detail: "the object moved, and the request's body is too large to be sent again", Err: err}
+	}
+	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
+	a := attempt{call: c, target: t}
+	result := c.g.forward.Do(ctx, c.w, c.r, forward.Attempt{
+		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
+	})
+	switch result.Stage {
+	case forward.Delivered:
+		return false, a.finish(result)
+	case forward.Withheld:
+		return true, c.find.refused(ctx, c, t, a.refusal, &waitError{code: wire.OwnerMoving, why: "the host's gate refused: " + a.refusal.String()})
+	case forward.NotSent:
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return true, c.find.refused(ctx, c, t, wire.Refusal{}, &waitError{code: wire.NoHost, why: "the host cannot be reached", err: result.Err})
+	}
+	return false, c.unknown(ctx, t, result)
+}

@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// Limits where the mesh file names none.
+const (
+	defaultHoldFor       = 5 * time.Second
+	defaultHeldPerObject = 256
+	defaultHeldBytes     = 64 << 20
+)
+
+// probePatience is how long a request waits behind the one that probes before it tries by itself.
+const probePatience = 250 * time.Millisecond
+
+func withDefaultLimits(l routing.Limits) routing.Limits {
+	if l.HoldFor == 0 {
+		l.HoldFor = defaultHoldFor
+	}
+	if l.HeldPerObject == 0 {
+		l.HeldPerObject = defaultHeldPerObject
+	}
+	if l.HeldBytes == 0 {
+		l.HeldBytes = defaultHeldBytes
+	}
+	return l
+}
+
+// heldBytes counts the bytes that are kept to be sent again, by class.
+type heldBytes struct{ byClass sync.Map }
+
+func (b *heldBytes) of(class string) *atomic.Int64 {
+	if v, ok := b.byClass.Load(class); ok {
+		return v.(*atomic.Int64)
+	}
+	v, _ := b.byClass.LoadOrStore(class, new(atomic.Int64))
+	return v.(*atomic.Int64)
+}
+
+// hold is the bounded waiting of one request: for a pin, a host, the store.
+type hold struct {
+	g        *Gateway
+	e        *pinEntry
+	limits   routing.Limits
+	deadline time.Time // zero until the first wait
+	client   time.Time // the client's own, zero is none
+	refusals int
+	waited   time.Duration
+	probe    *probe // while this request is the one that probes
+}
+
+// refused counts a refusal of the gate (or a host that could not be reached)
+// and waits as long as that asks for:
+//
+//	first          not at all: the store is read again at once
+//	from second    5–50 ms with jitter, up to 250 ms after the eighth; one request
+//	               of the object probes, the others wait behind it
+func (h *hold) refused(ctx context.Context, why *waitError) error {
+	h.refusals++
+	if h.refusals == 1 {
+		return h.check(ctx, why)
+	}
+	return h.wait(ctx, why)
+}
+
+// wait passes the time until the next try: behind the request that probes, or as that one.
+func (h *hold) wait(ctx context.Context, why *waitError) error {
+	if err := h.check(ctx, why); err != nil {
+		return err
+	}
+	h.e.mu.Lock()
+	if h.e.probe == nil && h.probe == nil {
+		h.probe = &probe{done: make(chan struct{})}
+		h.e.probe = h.probe
+	}
+	other := h.e.probe
+	h.e.mu.Unlock()
+	if other != nil && other != h.probe {
+		return h.sleep(ctx, probePatience, other.done, why)
+	}
+	return h.sleep(ctx, jitter(h.refusals), nil, why)
+}
+
+// queue lets a request that is about to try wait behind the one that probes.
+func (h *hold) queue(ctx context.Context) error {
+	h.e.mu.Lock()
+	p := h.e.probe
+	h.e.mu.Unlock()
+	if p == nil || h.probe != nil {
+		return nil
+	}
+	why := &waitError{code: wire.OwnerMoving, why: "the object is moving"}
+	if err := h.check(ctx, why); err != nil {
+		return err
+	}
+	return h.sleep(ctx, probePatience, p.done, why)
+}
+
+// sleep waits for d or done, counted against what the class lets wait.
+func (h *hold) sleep(ctx context.Context, d time.Duration, done <-chan struct{}, why *waitError) error {
+	if !h.e.hold(h.limits.HeldPerObject) {
+		return &wire.Problem{Code: wire.Overloaded, Detail: "too many requests wait for this object: " + why.why, Err: why}
+	}
+	h.g.metrics.held.Inc()
+	start := time.Now()
+	defer func() {
+		h.waited += time.Since(start)
+		h.g.metrics.held.Dec()
+		h.e.unhold()
+	}()
+	timer := time.NewTimer(min(d, max(time.Until(h.until()), 0)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return h.check(ctx, why)
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// until is when this request must have been sent.
+func (h *hold) until() time.Time {
+	if !h.client.IsZero() && h.client.Before(h.deadline) {
+		return h.client
+	}
+	return h.deadline
+}
+
+// check ends the wait when its time is up.
+func (h *hold) check(ctx context.Context, why *waitError) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	now := time.Now()
+	if h.deadline.IsZero() {
+		h.deadline = now.Add(h.limits.HoldFor)
+	}
+	if now.Before(h.until()) {
+		return nil
+	}
+	return &wire.Problem{Code: why.code, Detail: why.Error(), Err: why}
+}
+
+// settled lets those who wait behind this request go on: it was admitted, or has ended.
+func (h *hold) settled() {
+	if h.probe == nil {
+		return
+	}
+	h.e.mu.Lock()
+	if h.e.probe == h.probe {
+		h.e.probe = nil
+	}
+	h.e.mu.Unlock()
+	close(h.probe.done)
+	h.probe = nil
+}
+
+// jitter is 5–50 ms, growing to at most 250 ms after eight refusals.
+func jitter(refusals int) time.Duration {
+	top := 50 * time.Millisecond
+	if refusals > 8 {
+		top = 250 * time.Millisecond
+	}
+	return 5*time.Millisecond + rand.N(top-5*time.Millisecond) //nolint:gosec // spreads load, protects nothing
+}
