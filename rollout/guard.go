@@ -32,7 +32,7 @@ func (r *Rollouts) ranOn(ctx context.Context, app, version string, max int) (key
 	for _, c := range r.opt.Classes() {
 		classes[c.Name] = c.App == app
 	}
-	for pin, err := range r.opt.Store.Pins(ctx) {
+	for pin, err := range r.pins(ctx) {
 		if err != nil {
 			return nil, false, fmt.Errorf("look for objects on %s: %w", version, err)
 		}

@@ -182,7 +182,7 @@ func (m *mover) pass(ctx context.Context, app string, moves *appMoves) (generati
 		return 0, 0, err
 	}
 	generation = a.rec.Generation
-	for pin, err := range m.r.opt.Store.Pins(ctx) {
+	for pin, err := range m.r.pins(ctx) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("scan pins: %w", err)
 		}

@@ -77,7 +77,7 @@ func (r *Rollouts) running(ctx context.Context, w World, app string) (map[assign
 	}
 	classes := w.classesOf(app)
 	out := map[assign.Object]string{}
-	for pin, err := range r.opt.Store.Pins(ctx) {
+	for pin, err := range r.pins(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("look at objects: %w", err)
 		}

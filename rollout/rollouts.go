@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -183,4 +184,19 @@ func (r *Rollouts) setBudget(ctx context.Context, spec Spec) error {
 		}
 	}
 	return nil
+}
+
+// pins walks all pins of the store; a record that cannot be read is logged and passed over.
+func (r *Rollouts) pins(ctx context.Context) iter.Seq2[owners.Pin, error] {
+	return func(yield func(owners.Pin, error) bool) {
+		for pin, err := range r.opt.Store.Pins(ctx) {
+			if errors.Is(err, owners.ErrBadRecord) {
+				r.opt.Logger.Warn("pin passed over", "err", err)
+				continue
+			}
+			if !yield(pin, err) || err != nil {
+				return
+			}
+		}
+	}
 }
