@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -15,6 +16,8 @@ import (
 type Embedded struct {
 	mini *miniredis.Miniredis
 	addr string
+	stop chan struct{}
+	done chan struct{}
 }
 
 // StartEmbedded listens on addr ("127.0.0.1:0" for any free port; "" for none,
@@ -23,8 +26,7 @@ type Embedded struct {
 // watcher has waited for leases.max.
 func StartEmbedded(addr string, fresh bool) (*Embedded, error) {
 	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true)
-	e := &Embedded{mini: m}
+	e := &Embedded{mini: m, stop: make(chan struct{}), done: make(chan struct{})}
 	if addr == "" {
 		c, err := m.Dial() // starts it without a listener
 		if err != nil {
@@ -41,7 +43,28 @@ func StartEmbedded(addr string, fresh bool) (*Embedded, error) {
 	if fresh {
 		m.HSet(keyEpoch, "f", format, "id", random128(), "s", "open")
 	}
+	go e.expire()
 	return e, nil
+}
+
+// expire lets keys expire about once a second. The server underneath can do
+// so by itself, but then it sorts all its keys at each command; expiry only
+// collects garbage here, so it may come late: it takes at most a hundredth of
+// the time.
+func (e *Embedded) expire() {
+	defer close(e.done)
+	for last, wait := time.Now(), time.Second; ; {
+		t := time.NewTimer(wait)
+		select {
+		case <-e.stop:
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		now := time.Now()
+		e.mini.FastForward(now.Sub(last))
+		last, wait = now, max(time.Second, 100*time.Since(now))
+	}
 }
 
 // infoHook answers INFO and ROLE as a Redis would; the server underneath does not know them.
@@ -80,6 +103,8 @@ func (e *Embedded) Dial(context.Context, string, string) (net.Conn, error) { ret
 
 // Close stops it and forgets its data.
 func (e *Embedded) Close() error {
+	close(e.stop)
+	<-e.done
 	e.mini.Close()
 	return nil
 }

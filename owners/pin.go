@@ -155,7 +155,7 @@ func (s *Store) Pin(ctx context.Context, k Key) (pin Pin, sess Session, found bo
 }
 
 // scanPage is how many keys one step of Pins asks for.
-const scanPage = 1000
+const scanPage = 500
 
 // Pins walks all pin records (SCAN; an object may appear twice while it
 // changes, and one that is made or collected meanwhile may be missed). A

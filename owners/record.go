@@ -12,7 +12,8 @@ import (
 const format = "1"
 
 // A reply is what every script answers: a status, then strings (nil for a
-// field that is missing). It is decoded here and nowhere else.
+// field that is missing). It is decoded here and nowhere else. With the status
+// "format" the record itself says what is wrong with it.
 type reply struct {
 	status string
 	fields []any
@@ -29,11 +30,7 @@ func decodeReply(v any) (reply, error) {
 	if !ok {
 		return reply{}, fmt.Errorf("%w: a script answered the status %v", ErrBadRecord, a[0])
 	}
-	r := reply{status: status, fields: a[1:]}
-	if status == "format" {
-		return r, ErrNewer
-	}
-	return r, nil
+	return reply{status: status, fields: a[1:]}, nil
 }
 
 // text gives field i, "" when it is missing.

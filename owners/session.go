@@ -160,7 +160,7 @@ func (s *Store) Renew(ctx context.Context, sid string, h Health) (Renewal, error
 
 func (s *Store) renewal(op, sid string, r reply) (Renewal, error) {
 	switch r.status {
-	case "ok":
+	case "ok", "format":
 	case "lease":
 		return Renewal{}, fmt.Errorf("%s: %w: longer than leases.max, %v", op, ErrLease, s.MaxLease())
 	default:
@@ -245,6 +245,10 @@ func (s *Store) onSession(ctx context.Context, op string, sc script, sid string,
 	}
 	r, err := s.run(ctx, sc, []string{sessionKey(sid)}, args...)
 	if err != nil {
+		return reply{}, fmt.Errorf("%s: %w", op, err)
+	}
+	if r.status == "format" {
+		_, _, err := decodeSession(sid, r.fields)
 		return reply{}, fmt.Errorf("%s: %w", op, err)
 	}
 	return r, nil

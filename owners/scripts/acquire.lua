@@ -6,18 +6,18 @@
 --   lost     another record stands, or its owner is not final
 --   target   the session asked for takes no pins: not live, not ready, cordoned
 --   hold     the epoch is not open
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 -- Re-sent after it won: lost, with the record it wrote.
 local p = redis.call('HMGET', KEYS[1], 'f', 's', 'i', 't', 'v', 'c')
 local function answer(status)
   return {status, p[1], p[2], p[3], p[4], p[5], p[6]}
 end
-if p[1] and p[1] ~= '1' then return answer('format') end
+if p[1] ~= '1' and (p[1] or p[2] or p[3] or p[4]) then return answer('format') end
 if redis.call('HGET', KEYS[2], 's') ~= 'open' then return answer('hold') end
 
 local prev, expT = tonumber(p[4]) or 0, tonumber(ARGV[1])
 local free
-if not p[2] then
+if not p[1] then
   free = expT == 0
 elseif prev == expT and p[3] == ARGV[2] then
   local last = redis.call('HGET', KEYS[4], 'state')

@@ -4,9 +4,9 @@
 -- Reply status, then the session's fields and values:
 --   ok       closed now, or final before
 --   missing  there is no such session; nothing was written
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local x, status = redis.call('HMGET', KEYS[1], 'f', 'state'), 'ok'
-if x[1] and x[1] ~= '1' then
+if x[1] ~= '1' and (x[1] or x[2]) then
   status = 'format'
 elseif not x[2] then
   status = 'missing'

@@ -8,7 +8,7 @@
 --   moved    this is another server; nothing was written
 --   renewed  it is alive: the nonce is another one, or a record appeared
 --   missing  a nonce was seen, but the record is missing now; nothing was written
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local function server()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. '/' ..
     string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
@@ -16,7 +16,7 @@ end
 local x, status = redis.call('HMGET', KEYS[1], 'f', 'state', 'nonce'), 'ok'
 if ARGV[3] ~= '' and ARGV[3] ~= server() then
   status = 'moved'
-elseif x[1] and x[1] ~= '1' then
+elseif x[1] ~= '1' and (x[1] or x[2]) then
   status = 'format'
 elseif not x[2] and ARGV[1] ~= '' then
   status = 'missing'

@@ -3,9 +3,9 @@
 -- Reply status, then the session's fields and values:
 --   ok       draining now, or before
 --   fenced   the session is final or missing
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local x, status = redis.call('HMGET', KEYS[1], 'f', 'state'), 'ok'
-if x[1] and x[1] ~= '1' then
+if x[1] ~= '1' and (x[1] or x[2]) then
   status = 'format'
 elseif x[2] == 'live' then
   redis.call('HSET', KEYS[1], 'state', 'draining')

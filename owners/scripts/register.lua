@@ -6,7 +6,7 @@
 --   ok       registered, or renewed because this call came before
 --   fenced   the session is final
 --   lease    the lease is longer than leases.max; nothing was written
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local key, now = KEYS[1], redis.call('TIME')
 local us = string.format('%.0f', tonumber(now[1]) * 1000000 + tonumber(now[2]))
 local function answer(status)
@@ -17,7 +17,7 @@ local function answer(status)
   return reply
 end
 local x = redis.call('HMGET', key, 'f', 'state')
-if x[1] and x[1] ~= '1' then return answer('format') end
+if x[1] ~= '1' and (x[1] or x[2]) then return answer('format') end
 if not x[2] then
   if tonumber(ARGV[3]) > tonumber(ARGV[4]) then return answer('lease') end
   redis.call('HSET', key, 'f', '1', 'state', 'live', 'wanted', '', 'lh', ARGV[3], 'addr', ARGV[6], 'name', ARGV[7],

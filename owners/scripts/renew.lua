@@ -5,11 +5,11 @@
 -- Reply status, id of the epoch ("" when there is none), then the session's fields and values:
 --   ok       renewed
 --   fenced   the session is final or missing
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local key, now = KEYS[1], redis.call('TIME')
 local us = string.format('%.0f', tonumber(now[1]) * 1000000 + tonumber(now[2]))
 local x, status = redis.call('HMGET', key, 'f', 'state'), 'ok'
-if x[1] and x[1] ~= '1' then
+if x[1] ~= '1' and (x[1] or x[2]) then
   status = 'format'
 elseif x[2] ~= 'live' and x[2] ~= 'draining' then
   status = 'fenced'

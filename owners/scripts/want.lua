@@ -5,9 +5,9 @@
 --   ok       written
 --   final    the session is closed or dead
 --   missing  there is no such session
---   format   the record was written by a newer skewgate; nothing was changed
+--   format   the record is of another format; nothing was changed
 local x, status = redis.call('HMGET', KEYS[1], 'f', 'state'), 'ok'
-if x[1] and x[1] ~= '1' then
+if x[1] ~= '1' and (x[1] or x[2]) then
   status = 'format'
 elseif not x[2] then
   status = 'missing'
