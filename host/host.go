@@ -1,70 +1,300 @@
-// Package host is what a Go object host links: a session, the gate, fenced
-// storage (ownership.md §3, §4). Twenty lines of user code make a host.
 package host
 
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/skewgate/skewgate/host/storage"
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
 )
 
-// ErrStale says that this instance is no longer the owner of its object.
-var ErrStale = errors.New("stale instance")
+// Host runs objects of one app version. It is an http.Handler: the gate with
+// the objects behind it.
+type Host struct {
+	opt     Options
+	signer  *wire.Signer // nil without a secret
+	classes map[string]*class
+	grpc    *grpc.Server
+	methods map[string]bool // gRPC methods of the server above: true means streaming
 
-// Options of a Host. Zero values mean the defaults in their comments.
-type Options struct {
-	App, Version string
-	Preview      string
-	Name         string        // stable over restarts; the machine's host name
-	Store        string        // redis://…?replicas=N
-	Listen       string        // ":9001"
-	Advertise    string        // host:port that gateways dial; POD_IP or the listener's
-	Lease        time.Duration // 15s
-	Idle         time.Duration // release an object after so long without an event; 10s
-	Concurrency  int           // events at a time per object; 1
-	SecretFile   string        // mesh secret; SKEWGATE_SECRET_FILE
-	Secret       []byte
-	Logger       *slog.Logger
+	// Set by Run before the first request.
+	store   *owners.Store
+	storage storage.Driver // nil: none
+	addr    string
+
+	draining  chan struct{} // closed when the host shall drain
+	drainOnce sync.Once
+	wg        sync.WaitGroup // calls of all sessions
+
+	mu  sync.Mutex
+	cur *session
 }
 
-// Host runs objects of one app version.
-type Host struct{}
-
-// New checks the options; it does not connect yet.
-func New(o Options) (*Host, error) { return nil, errors.New("not built yet") }
+// class is one kind of object that this host runs.
+type class struct {
+	activate func(ctx context.Context, o *Object) (any, error)
+}
 
 // Activate makes an object's handler, once per activation, after the claim. A
-// value that also has Close() error is told when the activation ends.
+// value that also has Close() error is told when the activation ends. ctx ends
+// with the activation.
 type Activate func(ctx context.Context, o *Object) (http.Handler, error)
 
-// Handle serves objects of a class over HTTP and WebSocket.
-func (h *Host) Handle(class string, a Activate) {}
+// New checks the options; it does not connect yet.
+func New(o Options) (*Host, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{opt: o, classes: map[string]*class{}, draining: make(chan struct{})}
+	if len(o.Secret) > 0 {
+		h.signer = wire.NewSigner(o.Secret)
+	}
+	return h, nil
+}
 
-// HandleGRPC says that a class is served by gRPC methods; they take
+// Handle serves objects of a class over HTTP, WebSocket and, with GRPCServer,
+// gRPC. It must be called before Run.
+func (h *Host) Handle(name string, a Activate) {
+	h.classes[name] = &class{activate: func(ctx context.Context, o *Object) (any, error) { return a(ctx, o) }}
+}
+
+// HandleGRPC says that a class is served by gRPC methods only; they take
 // FromContext(ctx). activate may be nil; what it returns is Object.Value.
-func (h *Host) HandleGRPC(class string, activate func(ctx context.Context, o *Object) (any, error)) {}
+func (h *Host) HandleGRPC(name string, activate func(ctx context.Context, o *Object) (any, error)) {
+	if activate == nil {
+		activate = func(context.Context, *Object) (any, error) { return nil, nil }
+	}
+	h.classes[name] = &class{activate: activate}
+}
 
-// GRPCServer gives the server whose services Run serves on the same listener (h2c), with the gate in place.
-func (h *Host) GRPCServer(opts ...grpc.ServerOption) *grpc.Server { return nil }
+func (h *Host) classNames() []string {
+	names := make([]string, 0, len(h.classes))
+	for n := range h.classes {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
 
-// Unary and Stream are the gate as interceptors, for a server of the user's own.
-func (h *Host) Unary() grpc.UnaryServerInterceptor { return nil }
+func (h *Host) now() time.Duration {
+	if f := h.opt.Faults; f != nil && f.Clock != nil {
+		return f.Clock()
+	}
+	return owners.Now()
+}
 
-// Stream is the gate for streams.
-func (h *Host) Stream() grpc.StreamServerInterceptor { return nil }
+func (h *Host) session() *session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cur
+}
 
-// Run registers, renews, serves, drains on SIGTERM or when ctx ends.
-func (h *Host) Run(ctx context.Context) error { return nil }
+// storageKey names an object in storage. A preview keeps its objects apart; a
+// class has no colon, so that no released object can have such a name.
+func (h *Host) storageKey(k owners.Key) string {
+	if h.opt.Preview != "" {
+		return "preview:" + h.opt.Preview + "/" + k.String()
+	}
+	return k.String()
+}
 
-// Object is one activation of one object on this host.
-type Object struct{}
+// Run registers, renews, serves, and drains on SIGTERM, on SIGINT, when an
+// operator asks for it, or when ctx ends. It returns nil after an orderly
+// drain; a second signal ends it at once.
+func (h *Host) Run(ctx context.Context) error {
+	if len(h.classes) == 0 {
+		return errors.New("run host: no class; call Handle or HandleGRPC first")
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	l, err := h.listen()
+	if err != nil {
+		return err
+	}
+	if err := h.open(ctx); err != nil {
+		l.Close()
+		return err
+	}
+	defer h.close()
+	h.indexMethods()
+	srv := h.server()
+	served := make(chan error, 1)
+	go func() { served <- h.serve(srv, l) }()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	lived := make(chan error, 1)
+	go func() { lived <- h.live(life) }()
+	err = h.wait(ctx, signals, served, lived)
+	end()
+	stopServer(srv)
+	if h.grpc != nil {
+		h.grpc.Stop()
+	}
+	h.wind()
+	return err
+}
 
-// FromContext gives the object of the running event, or nil outside of one.
-func FromContext(ctx context.Context) *Object { return nil }
+// wait stays until the host has drained or something failed.
+func (h *Host) wait(ctx context.Context, signals <-chan os.Signal, served, lived <-chan error) error {
+	done := ctx.Done()
+	for {
+		select {
+		case <-done:
+			h.askDrain()
+			done = nil
+		case sig := <-signals:
+			select {
+			case <-h.draining:
+				return fmt.Errorf("run host: %v during the drain", sig)
+			default:
+				h.opt.Logger.Info("signal", "signal", sig.String())
+				h.askDrain()
+			}
+		case err := <-served:
+			return fmt.Errorf("run host: %w", err)
+		case err := <-lived:
+			return err
+		}
+	}
+}
 
-// Confirm asks the store whether this activation still owns its object; do so before a side effect outside.
-func (o *Object) Confirm(ctx context.Context) error { return ErrStale }
+// askDrain begins the drain; Run carries it out.
+func (h *Host) askDrain() { h.drainOnce.Do(func() { close(h.draining) }) }
+
+func (h *Host) isDraining() bool {
+	select {
+	case <-h.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// live keeps one session after the other, each with nothing of the one before,
+// until the host drains.
+func (h *Host) live(ctx context.Context) error {
+	for !h.isDraining() {
+		s := newSession(ctx, h)
+		h.mu.Lock()
+		h.cur = s
+		h.mu.Unlock()
+		kept := make(chan error, 1)
+		go func() { kept <- s.keep(ctx) }()
+		select {
+		case err := <-kept:
+			if err != nil {
+				return err
+			}
+			h.wg.Go(s.closeRecord)
+			continue
+		case <-h.draining:
+		}
+		err := s.drain()
+		s.mu.Lock()
+		over := s.over
+		s.mu.Unlock()
+		s.cancel(errDrained)
+		<-kept
+		if over {
+			s.closeRecord()
+			time.Sleep(lingerTime)
+		}
+		return err
+	}
+	return nil
+}
+
+// lingerTime is how long a drained host still refuses: gateways whose cache
+// names it learn better from an answer than from a closed connection.
+const lingerTime = 500 * time.Millisecond
+
+// wind ends the last session and waits for the calls of all.
+func (h *Host) wind() {
+	if s := h.session(); s != nil {
+		s.mu.Lock()
+		s.lapse("the host stops")
+		s.mu.Unlock()
+	}
+	h.wg.Wait()
+}
+
+func (h *Host) listen() (net.Listener, error) {
+	l := h.opt.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", h.opt.Listen); err != nil {
+			return nil, fmt.Errorf("run host: %w", err)
+		}
+	}
+	var err error
+	if h.addr, err = h.opt.advertise(l.Addr()); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// open connects to the store, and waits for one that is down.
+func (h *Host) open(ctx context.Context) error {
+	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		store, err := owners.Open(ctx, owners.Options{URL: h.opt.Store, Timeout: h.opt.Lease / 8, Logger: h.opt.Logger})
+		if err == nil {
+			h.store = store
+			return h.openStorage(ctx)
+		}
+		if !errors.Is(err, owners.ErrUnavailable) {
+			return fmt.Errorf("run host: %w", err)
+		}
+		h.opt.Logger.Warn("store cannot be reached; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("run host: %w", err)
+		case <-h.draining:
+			return fmt.Errorf("run host: %w", err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (h *Host) openStorage(ctx context.Context) error {
+	if err := owners.CheckLeases(owners.Leases{Host: h.opt.Lease, Max: h.store.MaxLease(), Failover: h.store.Failover()}); err != nil {
+		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
+	}
+	var err error
+	switch {
+	case h.opt.Storage == "none":
+	case isPostgres(h.opt.Storage):
+		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Lease: h.opt.Lease})
+	default:
+		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{Prefix: h.store.Prefix(), Replicas: h.store.Replicas()})
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
+	}
+	return nil
+}
+
+func (h *Host) close() {
+	if h.storage != nil {
+		if err := h.storage.Close(); err != nil {
+			h.opt.Logger.Warn("close storage", "error", err)
+		}
+	}
+	if err := h.store.Close(); err != nil {
+		h.opt.Logger.Warn("close store", "error", err)
+	}
+}

@@ -1,0 +1,245 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/faults"
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// stamp is what a gateway says of a request.
+type stamp struct {
+	key   owners.Key
+	sid   string
+	token int64
+}
+
+// refusedError says that the gate refused; nothing has run.
+type refusedError struct{ wire.Refusal }
+
+func (e *refusedError) Error() string { return "refused: " + e.String() }
+
+// failedError says that the object could not be made ready; nothing of the event has run.
+type failedError struct {
+	code wire.Code
+	err  error
+}
+
+func (e *failedError) Error() string { return e.err.Error() }
+func (e *failedError) Unwrap() error { return e.err }
+
+// kind says how an event shares its object.
+type kind int
+
+const (
+	exclusive kind = iota // one of Options.Concurrency at a time
+	stream                // beside the others; each of its messages passes the gate
+)
+
+// eventState is where an event stands.
+type eventState int
+
+const (
+	waiting  eventState = iota // queued behind others, or parked behind a release
+	started                    // its handler may run
+	attached                   // its socket or stream lives beside the queue
+	done
+)
+
+// event is one request at the gate. Fields are fixed, or guarded by the session's mu.
+type event struct {
+	s    *session
+	o    *object
+	st   stamp
+	kind kind
+
+	ctx    context.Context // of the handler; ends when the activation is revoked
+	cancel context.CancelCauseFunc
+
+	act     *activation // since it was admitted
+	state   eventState
+	ready   chan struct{} // closed when the wait is over; nil when it did not wait
+	err     error         // why it was not started
+	closing func()        // ends the attached socket; does not block
+
+	upgrade  string // protocol of the upgrade, if there was one
+	answered bool   // 101 has left through WriteHeader
+}
+
+// admit takes an event through the gate, waits for its turn and returns with
+// the event started, or with a *refusedError, a *failedError or ctx's error.
+func (h *Host) admit(ctx context.Context, st stamp, k kind) (*event, error) {
+	s := h.session()
+	if s == nil {
+		return nil, &refusedError{wire.Refusal{Reason: wire.ReasonLease}}
+	}
+	e := &event{s: s, st: st, kind: k}
+	s.mu.Lock()
+	e.o = s.object(st.key)
+	s.arrive(e)
+	wait := e.ready
+	s.tidy(e.o)
+	s.mu.Unlock()
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, e.abandon(ctx.Err())
+		}
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e, e.begin(ctx)
+}
+
+// begin is the last look before the handler runs: whatever paused this
+// goroutine since its turn came has paused it before this line.
+func (e *event) begin(ctx context.Context) error {
+	e.s.h.opt.Faults.Reach(faults.GateToHandler, e.st.key.String())
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	reason := ""
+	switch {
+	case !e.s.valid():
+		reason = wire.ReasonLease
+	case e.act.revoked:
+		reason = wire.ReasonStale
+	}
+	if reason != "" {
+		e.err = e.s.refusal(e.o, e.st, reason)
+		e.finish()
+		return e.err
+	}
+	e.ctx, e.cancel = context.WithCancelCause(context.WithValue(ctx, eventKey{}, e))
+	e.s.record(faults.Start, e.o, e.act.token, "")
+	return nil
+}
+
+// abandon gives up waiting. If its turn came at the same time, the event ends unstarted.
+func (e *event) abandon(why error) error {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	switch e.state {
+	case waiting:
+		e.state = done
+		e.o.waiting--
+	case started:
+		e.finish()
+	}
+	e.s.tidy(e.o)
+	return fmt.Errorf("wait for %s: %w", e.st.key, why)
+}
+
+// end is called once by whoever runs the handler.
+func (e *event) end() {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	if e.state == done {
+		return
+	}
+	e.s.record(faults.End, e.o, e.act.token, "")
+	e.finish()
+}
+
+// finish takes the event off its object and lets the next one go. Needs mu.
+func (e *event) finish() {
+	if e.state == done {
+		return
+	}
+	if e.state == attached {
+		delete(e.act.attached, e)
+	} else {
+		e.o.stopRunning(e)
+	}
+	e.state = done
+	if e.cancel != nil {
+		e.cancel(context.Canceled)
+	}
+	e.s.advance(e.o)
+}
+
+// attach turns a started event into a socket or stream beside the queue.
+// closing must end it without blocking; it is called at once when the object is being let go.
+func (e *event) attach(closing func()) {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	if e.state != started {
+		closing()
+		return
+	}
+	e.o.stopRunning(e)
+	e.state = attached
+	e.closing = closing
+	e.act.attached[e] = true
+	if e.o.act != e.act || e.o.rel != nil && e.o.rel.marked() {
+		e.closeSocket(errReleased)
+	}
+	e.s.advance(e.o)
+}
+
+// closeSocket ends an attached event. Needs mu.
+func (e *event) closeSocket(why error) {
+	e.cancel(why)
+	e.closing()
+}
+
+// message is the gate for one inbound message of an attached event.
+func (e *event) message() error {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	for {
+		o, a := e.o, e.act
+		switch {
+		case !e.s.valid():
+			return errLapsed
+		case e.state == done, a.revoked, o.act != a, e.s.closing:
+			return errReleased
+		case o.rel != nil && o.rel.marked():
+			return errReleased
+		case a.ready:
+			a.last = e.s.h.now()
+			return nil
+		}
+		settled := a.settledCh() // another store answers: the pin is being confirmed
+		e.s.mu.Unlock()
+		select {
+		case <-settled:
+		case <-e.ctx.Done():
+		}
+		e.s.mu.Lock()
+		if e.ctx.Err() != nil {
+			return context.Cause(e.ctx)
+		}
+	}
+}
+
+// standing says whether what the event's handler made may leave: every write
+// so far was accepted, and lease and activation stand. It waits for writes under way.
+func (e *event) standing(ctx context.Context) error {
+	if !e.s.on(faults.Output) {
+		return nil
+	}
+	if err := e.act.storage().Flush(ctx); err != nil {
+		return err
+	}
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	switch {
+	case !e.s.valid():
+		return errLapsed
+	case e.act.revoked:
+		return errRevoked
+	}
+	return nil
+}
+
+// refusal makes the error for a request that the gate does not let in, and remembers it. Needs mu.
+func (s *session) refusal(o *object, st stamp, reason string) *refusedError {
+	s.refusals.add(refusedEvent{key: st.key, token: st.token, reason: reason, at: time.Now()})
+	s.record(faults.Refused, o, st.token, reason)
+	return &refusedError{wire.Refusal{Reason: reason, Token: s.known(o)}}
+}

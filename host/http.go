@@ -1,0 +1,166 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// ServeHTTP is the gate with the objects behind it: read the stamp, admit,
+// run the handler behind the output gate, end the event.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case wire.PathRelease:
+		h.serveRelease(w, r)
+		return
+	case PathActive:
+		h.serveActive(w, r)
+		return
+	}
+	st, err := h.readStamp(r)
+	if err != nil {
+		h.answer(w, r, err)
+		return
+	}
+	c := h.classes[st.key.Class]
+	if c == nil {
+		h.answer(w, r, &failedError{wire.NoRoute, fmt.Errorf("this host runs no class %q", st.key.Class)})
+		return
+	}
+	streaming, isGRPC := h.methodOf(r)
+	e, err := h.admit(r.Context(), st, exclusive)
+	if err != nil {
+		h.answer(w, r, err)
+		return
+	}
+	out := newOutputGate(e, w, r)
+	defer func() {
+		if p := recover(); p != nil {
+			e.end()
+			panic(p)
+		}
+		out.finish(e.end)
+	}()
+	if isGRPC {
+		h.serveGRPC(out, r, e, streaming)
+		return
+	}
+	handler, ok := e.act.object.value.(http.Handler)
+	if !ok {
+		(&wire.Problem{Code: wire.NoRoute, Object: st.key.String(), Detail: "class " + st.key.Class + " is served over gRPC only"}).WriteTo(out, r)
+		return
+	}
+	handler.ServeHTTP(out, r.WithContext(e.ctx))
+}
+
+// readStamp reads and authenticates what the gateway says of the request, and
+// removes what is not for the handler.
+func (h *Host) readStamp(r *http.Request) (stamp, error) {
+	hd := r.Header
+	st, err := h.checkStamp(hd.Get(wire.HeaderObject), hd.Get(wire.HeaderSession), hd.Get(wire.HeaderToken), hd.Get(wire.HeaderAuth), trusted(h, r))
+	hd.Del(wire.HeaderAuth)
+	hd.Del(wire.HeaderSession)
+	return st, err
+}
+
+// checkStamp is the same for HTTP and gRPC.
+func (h *Host) checkStamp(object, sid, token, auth string, peer bool) (stamp, error) {
+	n, err := strconv.ParseInt(token, 10, 64)
+	if err != nil || n < 0 {
+		return stamp{}, h.unauthorized("no usable token %q", token)
+	}
+	if h.signer != nil {
+		if err := h.signer.Verify(auth, object, sid, n, time.Now()); err != nil {
+			return stamp{}, h.unauthorized("%v", err)
+		}
+	} else if !peer {
+		return stamp{}, h.unauthorized("this host has no mesh secret and believes only loopback peers and verified certificates")
+	}
+	key, err := owners.ParseKey(object)
+	if err != nil {
+		return stamp{}, &failedError{wire.ObjectKeyInvalid, err}
+	}
+	return stamp{key: key, sid: sid, token: n}, nil
+}
+
+func (h *Host) unauthorized(msg string, args ...any) error {
+	h.opt.Logger.Warn("refused a request that no gateway of this mesh has stamped", "why", fmt.Sprintf(msg, args...))
+	return &refusedError{wire.Refusal{Reason: wire.ReasonAuth}}
+}
+
+// trusted says that the connection itself proves the peer.
+func trusted(h *Host, r *http.Request) bool {
+	if h.opt.mutualTLS() {
+		return r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
+}
+
+// answer tells why a request did not run.
+func (h *Host) answer(w http.ResponseWriter, r *http.Request, err error) {
+	var refused *refusedError
+	var failed *failedError
+	switch {
+	case errors.As(err, &refused):
+		refuse(w, r, refused)
+	case errors.As(err, &failed):
+		(&wire.Problem{Code: failed.code, Object: r.Header.Get(wire.HeaderObject), Detail: failed.Error()}).WriteTo(w, r)
+	case errors.Is(err, context.Canceled): // the client is gone
+		w.WriteHeader(499)
+	default:
+		(&wire.Problem{Code: wire.UpstreamTimeout, Object: r.Header.Get(wire.HeaderObject), Detail: "the request's own deadline passed before its turn came; nothing was executed"}).WriteTo(w, r)
+	}
+}
+
+// refuse answers with the status that the stamper asked for. Nothing of the
+// body has been read. Where a gRPC client may see it, it is a trailers-only UNAVAILABLE.
+func refuse(w http.ResponseWriter, r *http.Request, e *refusedError) {
+	w.Header().Set(wire.HeaderRefusal, e.Refusal.String())
+	w.Header().Set("Cache-Control", "no-store")
+	switch r.Header.Get(wire.HeaderRefuse) {
+	case "307":
+		w.Header().Set("Location", r.URL.RequestURI())
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	case "503":
+		(&wire.Problem{Code: wire.OwnerMoving, Object: r.Header.Get(wire.HeaderObject), Detail: e.Error(), Token: e.Token}).WriteTo(w, r)
+	default:
+		w.WriteHeader(http.StatusMisdirectedRequest)
+	}
+}
+
+func (h *Host) server() *http.Server {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler: h, Protocols: p, TLSConfig: h.opt.TLS, ReadHeaderTimeout: 30 * time.Second,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 10000},
+	}
+}
+
+func (h *Host) serve(srv *http.Server, l net.Listener) error {
+	if h.opt.TLS != nil {
+		return srv.ServeTLS(l, "", "")
+	}
+	return srv.Serve(l)
+}
+
+// stopServer ends the listener, and connections as they become idle.
+func stopServer(srv *http.Server) {
+	srv.SetKeepAlivesEnabled(false)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		_ = srv.Close() // what is left has had its time
+	}
+}

@@ -1,0 +1,240 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/faults"
+	"github.com/skewgate/skewgate/owners"
+)
+
+// Causes with which contexts of events end.
+var (
+	errLapsed   = errors.New("the host's lease has passed")
+	errReleased = errors.New("the object was released")
+	errRevoked  = errors.New("the activation is no longer current")
+	errDrained  = errors.New("the host drained before the event ended")
+)
+
+// session is one registration of this host and everything that may be done
+// under it. A host that lost its lease makes a new one and keeps nothing of
+// the old: activations, queues, releases and sockets hang on their session and end with it.
+type session struct {
+	h     *Host
+	sid   string
+	lease time.Duration
+	log   *slog.Logger
+
+	ctx    context.Context // ends when the session is over
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	until    time.Duration // on owners.Now; 0 before the first registration
+	epoch    string
+	runID    string
+	n        int64 // of claims
+	objects  map[owners.Key]*object
+	released *released
+	refusals refusals
+	running  int // events
+	active   int // activations
+	draining bool
+	closing  bool          // refuse everything
+	over     bool          // lapsed or closed
+	changed  chan struct{} // closed when something has ended; nil while nobody waits
+}
+
+func newSession(parent context.Context, h *Host) *session {
+	s := &session{
+		h: h, sid: owners.NewSID(), lease: h.opt.Lease,
+		objects: map[owners.Key]*object{}, released: newReleased(releasedCap),
+	}
+	s.log = h.opt.Logger.With("session", s.sid)
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(parent))
+	return s
+}
+
+// keep registers and renews until the session is over or ctx ends. It returns
+// when the session lapsed (nil) or ctx ended.
+func (s *session) keep(ctx context.Context) error {
+	first := true
+	for {
+		pause := s.renew(ctx, &first)
+		timer := time.NewTimer(s.untilLapse(pause))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-s.ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		s.mu.Lock()
+		s.valid()
+		s.mu.Unlock()
+	}
+}
+
+// untilLapse shortens a pause so that the lease does not pass unseen.
+func (s *session) untilLapse(pause time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.until == 0 {
+		return pause
+	}
+	return max(0, min(pause, s.until-s.h.now()))
+}
+
+// renew sends one renewal and says how long to wait for the next.
+func (s *session) renew(ctx context.Context, first *bool) time.Duration {
+	t0 := s.h.now() // before the renewal is sent
+	s.h.opt.Faults.Reach(faults.BeforeRenew, "")
+	health := s.health()
+	var r owners.Renewal
+	var err error
+	if *first {
+		r, err = s.h.store.Register(ctx, owners.Registration{
+			SID: s.sid, Addr: s.h.addr, Name: s.h.opt.Name, App: s.h.opt.App, Version: s.h.opt.Version, Preview: s.h.opt.Preview,
+			Classes: s.h.classNames(), Lease: s.lease, Ready: health.Ready,
+		})
+	} else {
+		r, err = s.h.store.Renew(ctx, s.sid, health)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case s.until > 0 && !s.valid(): // even if the reply says yes
+	case errors.Is(err, owners.ErrFenced):
+		s.lapse("the session is fenced")
+	case err != nil:
+		if ctx.Err() == nil {
+			s.log.Warn("renewal failed", "error", err)
+		}
+		return s.lease/32 + rand.N(s.lease/32)
+	case s.epoch != "" && r.EpochID != s.epoch:
+		s.lapse("the store lost its data")
+	default:
+		s.renewed(t0, r)
+		if *first {
+			s.log.Info("registered", "addr", s.h.addr, "lease", s.lease)
+		}
+		*first = false
+	}
+	return s.lease / 4
+}
+
+func (s *session) renewed(t0 time.Duration, r owners.Renewal) {
+	s.until = max(s.until, t0+owners.HostSpan(s.lease))
+	s.epoch = r.EpochID
+	if s.runID != "" && r.RunID != s.runID {
+		s.log.Warn("another store answers; confirming active objects", "objects", s.active)
+		s.reconfirm()
+	}
+	s.runID = r.RunID
+	if r.Wanted == owners.WantedDrain && !s.draining {
+		s.log.Info("an operator wants this host to drain")
+		s.h.askDrain()
+	}
+}
+
+func (s *session) health() owners.Health {
+	ready := s.h.opt.Ready == nil || s.h.opt.Ready()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return owners.Health{Ready: ready, Objects: s.active, InFlight: s.running}
+}
+
+// valid says whether the lease stands now; if it has passed, the session lapses. Needs mu.
+func (s *session) valid() bool {
+	if s.over {
+		return false
+	}
+	if s.h.now() < s.until || s.until > 0 && !s.on(faults.Lease) {
+		return true
+	}
+	if s.until > 0 {
+		s.lapse("the lease has passed")
+	}
+	return false
+}
+
+// lapse ends the session: nothing starts under it again, contexts of its
+// events end, everything that waits is refused. Needs mu.
+func (s *session) lapse(why string) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.log.Warn("session is over", "why", why, "objects", s.active, "events", s.running)
+	s.record(faults.Lapsed, nil, 0, why)
+	for _, o := range s.objects {
+		s.endObject(o, errLapsed)
+	}
+	s.cancel(errLapsed)
+	s.wake()
+}
+
+// on says that a protection stands; tests switch them off.
+func (s *session) on(p faults.Protection) bool { return s.h.opt.Faults.On(p) }
+
+func (s *session) record(k faults.Kind, o *object, token int64, reason string) {
+	if f := s.h.opt.Faults; f != nil && f.Trace != nil {
+		r := faults.Record{Kind: k, Session: s.sid, Token: token, Reason: reason}
+		if o != nil {
+			r.Object = o.key.String()
+		}
+		f.Trace(r)
+	}
+}
+
+// wake tells whoever waits for something to end. Needs mu.
+func (s *session) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// waitUntil waits until ok, asked whenever something has ended, is true; false
+// means that ctx ended first. Needs mu, which it gives up meanwhile.
+func (s *session) waitUntil(ctx context.Context, ok func() bool) bool {
+	for !ok() {
+		if ctx.Err() != nil {
+			return false
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+	}
+	return true
+}
+
+// goCall runs a call to the outside; Run waits for it. Needs mu.
+func (s *session) goCall(f func()) {
+	s.h.wg.Go(f)
+}
+
+// sleep waits, at most until the session is over.
+func (s *session) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}

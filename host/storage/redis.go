@@ -1,0 +1,272 @@
+package storage
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	//go:embed scripts/claim.lua
+	claimSource string
+	//go:embed scripts/read.lua
+	readSource string
+	//go:embed scripts/list.lua
+	listSource string
+	//go:embed scripts/write.lua
+	writeSource string
+
+	claimScript = redis.NewScript(claimSource)
+	readScript  = redis.NewScript(readSource)
+	listScript  = redis.NewScript(listSource)
+	writeScript = redis.NewScript(writeSource)
+)
+
+const (
+	loadKeys  = 64       // a claim brings small objects with it
+	loadBytes = 64 << 10 //
+	// emptyFence is how long the fence of an object without values is kept. A
+	// write needs the fence to be there and equal, so an expired one admits nobody.
+	emptyFence = 7 * 24 * time.Hour
+)
+
+// RedisOptions say how to keep objects in a Redis. Zero values mean the defaults in the comments.
+type RedisOptions struct {
+	Prefix   string        // partition tag with which every key begins; "{p0}:"
+	Replicas int           // n of WAIT n after each claim and write
+	Wait     time.Duration // how long to wait for replicas; 1s
+}
+
+// Redis is the Driver that keeps objects beside the pins: fence and values of
+// an object, pins and sessions roll back together in a failover.
+type Redis struct {
+	rdb *redis.Client
+	opt RedisOptions
+}
+
+// NewRedis makes a Driver that talks to the same server as client, with a
+// connection pool of its own: storage must never re-send, because a re-sent write
+// carries a valid fence and would land after newer ones. client must be a
+// *redis.Client (standalone or Sentinel).
+//
+// A write that returned nil has reached Replicas replicas; on a server without
+// replicas it is as durable as the server's persistence.
+func NewRedis(client redis.UniversalClient, o RedisOptions) (*Redis, error) {
+	c, ok := client.(*redis.Client)
+	if !ok {
+		return nil, fmt.Errorf("open Redis storage: a %T cannot be used; want standalone or Sentinel", client)
+	}
+	if o.Prefix == "" {
+		o.Prefix = "{p0}:"
+	}
+	if o.Wait == 0 {
+		o.Wait = time.Second
+	}
+	opt := *c.Options()
+	opt.MaxRetries = -1
+	opt.ContextTimeoutEnabled = true
+	opt.ReadTimeout = o.Wait + 2*time.Second
+	return &Redis{rdb: redis.NewClient(&opt), opt: o}, nil
+}
+
+// Close ends the connections.
+func (r *Redis) Close() error { return r.rdb.Close() }
+
+func (r *Redis) keys(object string) (fence, values, index string) {
+	return r.opt.Prefix + "fence:" + object, r.opt.Prefix + "kv:" + object, r.opt.Prefix + "kvi:" + object
+}
+
+func fenceArgs(f Fence) []any {
+	return []any{strconv.FormatInt(f.Token, 10), f.Session, strconv.FormatInt(f.N, 10)}
+}
+
+// Claim runs claim.lua and waits for the replicas.
+func (r *Redis) Claim(ctx context.Context, object string, f Fence) (Snapshot, error) {
+	fence, values, _ := r.keys(object)
+	args := append(fenceArgs(f), loadKeys, loadBytes, int(emptyFence/time.Second))
+	reply, err := r.durable(ctx, claimScript, []string{fence, values}, args)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	rev, rest, err := decode(reply)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if len(rest)%2 != 1 {
+		return Snapshot{}, fmt.Errorf("claim replied %d fields", len(reply))
+	}
+	snap := Snapshot{Complete: text(rest[0]) == "1", Revision: rev}
+	for i := 1; i < len(rest); i += 2 {
+		snap.Entries = append(snap.Entries, Entry{text(rest[i]), []byte(text(rest[i+1]))})
+	}
+	return snap, nil
+}
+
+// Read runs read.lua.
+func (r *Redis) Read(ctx context.Context, object string, f Fence, keys []string) (Values, error) {
+	fence, values, _ := r.keys(object)
+	args := fenceArgs(f)
+	for _, k := range keys {
+		args = append(args, k)
+	}
+	reply, err := readScript.Run(ctx, r.rdb, []string{fence, values}, args...).Slice()
+	if err != nil {
+		return Values{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	rev, rest, err := decode(reply)
+	if err != nil {
+		return Values{}, err
+	}
+	if len(rest) != len(keys) {
+		return Values{}, fmt.Errorf("read replied %d values for %d keys", len(rest), len(keys))
+	}
+	out := Values{Values: make([][]byte, len(keys)), Revision: rev}
+	for i, v := range rest {
+		if v != nil {
+			out.Values[i] = []byte(text(v))
+		}
+	}
+	return out, nil
+}
+
+// List runs list.lua.
+func (r *Redis) List(ctx context.Context, object string, f Fence, o ListOptions) ([]Entry, int64, error) {
+	fence, values, index := r.keys(object)
+	start, end := o.bounds()
+	low, high := "-", "+"
+	if start != "" {
+		low = "[" + start
+	}
+	if end != "" {
+		high = "(" + end
+	}
+	if o.empty() {
+		low, high = "(", "(" // nothing, but the fence is still checked
+	}
+	reverse := "0"
+	if o.Reverse {
+		reverse = "1"
+	}
+	args := append(fenceArgs(f), low, high, o.Limit, reverse)
+	reply, err := listScript.Run(ctx, r.rdb, []string{fence, values, index}, args...).Slice()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	rev, rest, err := decode(reply)
+	if err != nil {
+		return nil, 0, err
+	}
+	entries := make([]Entry, 0, len(rest)/2)
+	for i := 0; i+1 < len(rest); i += 2 {
+		entries = append(entries, Entry{text(rest[i]), []byte(text(rest[i+1]))})
+	}
+	return entries, rev, nil
+}
+
+// Write runs write.lua and waits for the replicas.
+func (r *Redis) Write(ctx context.Context, object string, f Fence, b Batch) error {
+	fence, values, index := r.keys(object)
+	args := append(fenceArgs(f), b.IfRevision, int(emptyFence/time.Second))
+	for _, op := range b.Ops {
+		if op.Delete {
+			args = append(args, "d", op.Key, "")
+		} else {
+			args = append(args, "p", op.Key, op.Value)
+		}
+	}
+	reply, err := r.durable(ctx, writeScript, []string{fence, values, index}, args)
+	if err != nil {
+		return err
+	}
+	_, _, err = decode(reply)
+	return err
+}
+
+// durable runs a script once, with WAIT behind it on the same connection where
+// replicas are asked for. A server that does not know the script has not run
+// it, so the source may be sent then.
+func (r *Redis) durable(ctx context.Context, s *redis.Script, keys []string, args []any) ([]any, error) {
+	reply, err := r.once(ctx, func(c redis.Scripter) *redis.Cmd { return s.EvalSha(ctx, c, keys, args...) })
+	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+		reply, err = r.once(ctx, func(c redis.Scripter) *redis.Cmd { return s.Eval(ctx, c, keys, args...) })
+	}
+	if err != nil {
+		return nil, outcome(err)
+	}
+	return reply, nil
+}
+
+func (r *Redis) once(ctx context.Context, run func(redis.Scripter) *redis.Cmd) ([]any, error) {
+	if r.opt.Replicas == 0 {
+		return run(r.rdb).Slice()
+	}
+	pipe := r.rdb.Pipeline()
+	cmd := run(pipe)
+	wait := pipe.Do(ctx, "wait", r.opt.Replicas, r.opt.Wait.Milliseconds())
+	if _, err := pipe.Exec(ctx); err != nil && cmd.Err() == nil {
+		return nil, fmt.Errorf("wait for replicas: %w", err)
+	}
+	reply, err := cmd.Slice()
+	if err != nil {
+		return nil, err
+	}
+	if len(reply) > 0 && text(reply[0]) != "ok" {
+		return reply, nil // nothing was written
+	}
+	if n, err := wait.Int(); err != nil || n < r.opt.Replicas {
+		return nil, fmt.Errorf("%w: %d of %d replicas have it", ErrUnknown, n, r.opt.Replicas)
+	}
+	return reply, nil
+}
+
+// refusals are error replies that a server gives before it runs a script.
+var refusals = []string{"NOSCRIPT", "READONLY", "OOM", "LOADING", "MISCONF", "NOAUTH", "NOPERM", "MASTERDOWN", "NOREPLICAS", "BUSY", "CLUSTERDOWN"}
+
+// outcome says whether a failed call surely did nothing (ErrUnavailable) or not (ErrUnknown).
+func outcome(err error) error {
+	if errors.Is(err, ErrUnknown) {
+		return err
+	}
+	for _, p := range refusals {
+		if redis.HasErrorPrefix(err, p) || strings.HasPrefix(err.Error(), p) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+// decode reads {"ok", v, …}, {"stale", t} or {"revision", v}.
+func decode(reply []any) (rev int64, rest []any, err error) {
+	if len(reply) < 2 {
+		return 0, nil, fmt.Errorf("script replied %d fields", len(reply))
+	}
+	n, err := strconv.ParseInt(text(reply[1]), 10, 64)
+	if err != nil {
+		return 0, nil, fmt.Errorf("script replied %q: %w", reply[1], err)
+	}
+	switch text(reply[0]) {
+	case "ok":
+		return n, reply[2:], nil
+	case "stale":
+		return 0, nil, &StaleError{Current: n}
+	case "revision":
+		return 0, nil, errRevision
+	}
+	return 0, nil, fmt.Errorf("script replied %q", reply[0])
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
