@@ -1,101 +1,99 @@
-// Package caller is what a worker may link so that objects, tallies and
-// `skewgate skew` know who calls: it sets the header Skewgate-Caller, for gRPC
-// the metadata of the same name, to app@version. It is a leaf.
+// Package caller lets a worker say who calls: it sets Skewgate-Caller on
+// outgoing HTTP requests and gRPC calls. Gateways believe it from peers that
+// the mesh file trusts, and use it to tell which versions still call which
+// (skewgate skew) and to guard calls between versions that do not understand
+// each other. It is a leaf: standard library and gRPC only.
 //
-// A gateway believes the header from trusted peers only; saying it twice, or
-// wrongly, costs nothing but a wrong tally.
+// Who calls is, in this order: what Identify is given; the environment
+// variable SKEWGATE_CALLER, "web@v41"; the build: the last element of the main
+// module's path and its version or revision.
 package caller
 
 import (
-	"context"
-	"net/http"
+	"errors"
+	"fmt"
 	"os"
 	"path"
 	"runtime/debug"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
+	"strings"
 )
 
-const (
-	header = "Skewgate-Caller"
-	key    = "skewgate-caller"
-	env    = "SKEWGATE_CALLER"
-)
+// Header names who calls, app@version. gRPC carries it as metadata.
+const Header = "Skewgate-Caller"
 
-// Identity gives app@version: explicit if it is not empty, else the environment
-// variable SKEWGATE_CALLER, else the main module's name and version as the Go
-// linker recorded them. It is "" when nothing is known; then nothing is sent.
-func Identity(explicit string) string {
-	if explicit != "" {
-		return explicit
+// Env is the environment variable that says who calls.
+const Env = "SKEWGATE_CALLER"
+
+// ErrUnknown says that neither argument, environment nor build say who calls.
+var ErrUnknown = errors.New("caller is not known")
+
+// maxLength bounds app@version; gateways ignore longer ones.
+const maxLength = 128
+
+// Caller is an app at a version.
+type Caller struct {
+	App, Version string
+}
+
+// String gives app@version.
+func (c Caller) String() string { return c.App + "@" + c.Version }
+
+// Parse reads app@version.
+func Parse(s string) (Caller, error) {
+	app, version, ok := strings.Cut(s, "@")
+	if !ok || app == "" || version == "" || len(s) > maxLength || strings.Contains(version, "@") {
+		return Caller{}, fmt.Errorf("%w: %q is not app@version", ErrUnknown, s)
 	}
-	if v := os.Getenv(env); v != "" {
-		return v
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == ',' || c == '\\' {
+			return Caller{}, fmt.Errorf("%w: %q has the character 0x%02x", ErrUnknown, s, c)
+		}
 	}
-	info, ok := debug.ReadBuildInfo()
+	return Caller{App: app, Version: version}, nil
+}
+
+// Identify finds out who calls. Empty arguments are filled in from the
+// environment and the build. An error wraps ErrUnknown.
+func Identify(app, version string) (Caller, error) {
+	if app == "" || version == "" {
+		known := fromEnvironment()
+		if known == (Caller{}) {
+			known = fromBuild(debug.ReadBuildInfo())
+		}
+		if app == "" {
+			app = known.App
+		}
+		if version == "" {
+			version = known.Version
+		}
+	}
+	if app == "" || version == "" {
+		return Caller{}, fmt.Errorf("%w: set %s=app@version, or give app and version", ErrUnknown, Env)
+	}
+	return Parse(app + "@" + version)
+}
+
+func fromEnvironment() Caller {
+	c, err := Parse(os.Getenv(Env))
+	if err != nil {
+		return Caller{}
+	}
+	return c
+}
+
+// fromBuild uses what the Go command wrote into the binary.
+func fromBuild(info *debug.BuildInfo, ok bool) Caller {
 	if !ok || info.Main.Path == "" {
-		return ""
+		return Caller{}
 	}
-	return path.Base(info.Main.Path) + "@" + info.Main.Version
-}
-
-// Header gives the header alone, for clients that take one (a WebSocket dialer).
-func Header(identity string) http.Header {
-	h := http.Header{}
-	if id := Identity(identity); id != "" {
-		h.Set(header, id)
+	c := Caller{App: path.Base(info.Main.Path), Version: info.Main.Version}
+	if c.Version == "" || c.Version == "(devel)" {
+		c.Version = ""
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				c.Version = s.Value[:min(12, len(s.Value))]
+			}
+		}
 	}
-	return h
-}
-
-// RoundTripper says who calls on each request. A nil base means
-// http.DefaultTransport. An identity of "" is looked up, see Identity.
-func RoundTripper(identity string, base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return roundTripper{identity: Identity(identity), base: base}
-}
-
-type roundTripper struct {
-	identity string
-	base     http.RoundTripper
-}
-
-// RoundTrip sends a copy of r with the header; r itself is not changed, as http.RoundTripper demands.
-func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.identity == "" {
-		return t.base.RoundTrip(r)
-	}
-	r = r.Clone(r.Context())
-	r.Header.Set(header, t.identity)
-	return t.base.RoundTrip(r)
-}
-
-// Unary says who calls on each unary gRPC call.
-func Unary(identity string) grpc.UnaryClientInterceptor {
-	id := Identity(identity)
-	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		return invoke(outgoing(ctx, id), method, req, reply, cc, opts...)
-	}
-}
-
-// Stream says who calls on each gRPC stream.
-func Stream(identity string) grpc.StreamClientInterceptor {
-	id := Identity(identity)
-	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return open(outgoing(ctx, id), desc, cc, method, opts...)
-	}
-}
-
-// outgoing replaces what the context says already: one call has one caller.
-func outgoing(ctx context.Context, id string) context.Context {
-	if id == "" {
-		return ctx
-	}
-	md, _ := metadata.FromOutgoingContext(ctx)
-	md = md.Copy()
-	md.Set(key, id)
-	return metadata.NewOutgoingContext(ctx, md)
+	return c
 }
