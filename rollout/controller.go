@@ -227,7 +227,7 @@ func (c *Controller) noteCrossing(ctx context.Context, rec *Record) error {
 		return nil
 	}
 	c.crossingLooked = time.Now()
-	matrices, err := skew.LoadMatrices(ctx, c.opt.Store.Redis(), c.opt.Store.Prefix())
+	matrices, err := c.skew.Matrices(ctx)
 	if err != nil {
 		return err
 	}

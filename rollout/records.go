@@ -84,21 +84,20 @@ func (s *Records) List(ctx context.Context) ([]*Record, error) {
 	return out, nil
 }
 
-// Apps gives every deployment as the routing table wants it.
-func (s *Records) Apps(ctx context.Context) ([]routing.App, error) {
+// Deployments gives the versions of each app that has a deployment, as the
+// routing table wants them. An app that follows has none.
+func (s *Records) Deployments(ctx context.Context) (map[string][]routing.Weighted, error) {
 	records, err := s.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	apps := make([]routing.App, 0, len(records))
+	out := map[string][]routing.Weighted{}
 	for _, r := range records {
-		app := routing.App{Name: r.App}
 		for _, v := range r.Deployment {
-			app.Deployment = append(app.Deployment, routing.Weighted{Version: v.Name, Weight: v.Weight, Salt: v.Salt})
+			out[r.App] = append(out[r.App], routing.Weighted{Version: v.Name, Weight: v.Weight, Salt: v.Salt})
 		}
-		apps = append(apps, app)
 	}
-	return apps, nil
+	return out, nil
 }
 
 // Put replaces the record that was read as r.Revision and notes why;

@@ -55,7 +55,7 @@ func (r *Rollouts) world(ctx context.Context, app string) (World, error) {
 	if err != nil {
 		return World{}, fmt.Errorf("look at hosts: %w", err)
 	}
-	matrices, err := skew.LoadMatrices(ctx, r.opt.Store.Redis(), r.opt.Store.Prefix())
+	matrices, err := r.skew.Matrices(ctx)
 	if err != nil {
 		return World{}, err
 	}

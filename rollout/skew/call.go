@@ -21,6 +21,9 @@ const (
 	Other        = "other"        // folded together, because MaxRows was reached
 )
 
+// Canceled is the code of a call whose caller went away. It is no failure of the object.
+const Canceled = "canceled"
+
 // Key is what calls are counted by.
 type Key struct {
 	Class, Caller, App, Version, Method, Code string

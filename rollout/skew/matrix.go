@@ -116,3 +116,17 @@ func StoreMatrix(ctx context.Context, rdb redis.UniversalClient, prefix string, 
 	}
 	return nil
 }
+
+// Matrix gives every incompatible pair of every class, as the routing table wants them.
+func (r *Reader) Matrix(ctx context.Context) ([]routing.Incompatible, error) {
+	m, err := r.Matrices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.Incompatible(), nil
+}
+
+// Matrices reads the matrices of all classes.
+func (r *Reader) Matrices(ctx context.Context) (Matrices, error) {
+	return LoadMatrices(ctx, r.rdb, r.keys.prefix)
+}

@@ -48,7 +48,7 @@ type Line struct {
 	Compat  Verdict      `json:"compat"`
 
 	Methods      []Method               `json:"methods"`
-	Codes        map[string]int64       `json:"codes,omitempty"` // failed calls by reason
+	Codes        map[string]int64       `json:"codes,omitempty"` // calls by what went wrong
 	Incompatible []routing.Incompatible `json:"incompatible,omitempty"`
 
 	latency Histogram
@@ -151,9 +151,11 @@ func (l *Line) add(k Key, r *row) {
 	m := &l.Methods[i]
 	m.Calls += r.Calls
 	m.Last = later(m.Last, last)
-	if k.Code != "" {
+	if k.Code != "" && k.Code != Canceled {
 		m.Errors += r.Calls
 		l.Errors += r.Calls
+	}
+	if k.Code != "" {
 		l.Codes[k.Code] += r.Calls
 	}
 }

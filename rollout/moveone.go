@@ -1,0 +1,136 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// Codes of reasons why one object cannot be moved.
+const (
+	CodeNoObject  = "no_object"
+	CodeNotActive = "not_active"
+	CodeBusy      = "busy"
+)
+
+// MoveAsk says where one object shall go.
+type MoveAsk struct {
+	Ask
+	Host string // name or session of the target; "" = a host of the assigned version, else the emptiest other one
+	Mode routing.MoveMode
+	Wait time.Duration // how long running events may take
+}
+
+// MovedObject is where one object went.
+type MovedObject struct {
+	Object string `json:"object"`
+	From   string `json:"from"` // host
+	To     string `json:"to"`   // host
+	Token  int64  `json:"token"`
+}
+
+// MoveObject moves one object now, outside of any rollout and budget: its host
+// releases it, then the target's session gets the pin. The object is served
+// throughout; requests in between wait at the gateways.
+func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*MovedObject, error) {
+	pin, from, found, err := r.opt.Store.Pin(ctx, k)
+	if err != nil {
+		return nil, fmt.Errorf("move %s: %w", k, err)
+	}
+	if pin.State != owners.Owned || !found || from.State.Final() {
+		return nil, refuse(CodeNotActive, "skewgate objects get "+k.String(), "%s has no live owner; its next call decides where it runs", k)
+	}
+	to, err := r.targetFor(ctx, k, from, a.Host)
+	if err != nil {
+		return nil, err
+	}
+	mode, wait := wire.ReleaseDrain, a.Wait
+	if a.Mode == routing.MoveNow {
+		mode = wire.ReleaseNow
+	}
+	if wait == 0 {
+		wait = 30 * time.Second
+	}
+	client := wire.ReleaseClient{Signer: r.opt.Signer, HTTP: r.opt.HTTP, Scheme: r.opt.Scheme}
+	reply, err := client.Release(ctx, from.Addr, wire.ReleaseRequest{
+		Object: k.String(), Session: pin.SID, Token: pin.Token, Mode: mode, Deadline: wire.Seconds(wait), Reason: ReasonOperator,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("move %s: %w", k, err)
+	}
+	if !reply.Released {
+		return nil, refuse(CodeBusy, fmt.Sprintf("skewgate objects move %s --wait 2m, or --now", k), "%s did not release %s: %s", from.Name, k, reply.Reason)
+	}
+	return r.place(ctx, k, from, to, a.Ask)
+}
+
+// place gives the released object to its new host, unless a gateway was faster.
+func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Session, a Ask) (*MovedObject, error) {
+	pin, _, _, err := r.opt.Store.Pin(ctx, k)
+	if err != nil {
+		return nil, fmt.Errorf("move %s: %w", k, err)
+	}
+	got, won, err := r.opt.Store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: to.ID, Floor: pin.Token})
+	if err != nil {
+		return nil, fmt.Errorf("move %s: released by %s, but not acquired for %s: %w", k, from.Name, to.Name, err)
+	}
+	if !won {
+		sess, ok, err := r.opt.Store.Session(ctx, got.SID)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("move %s: a call was faster, and its host cannot be read: %w", k, err)
+		}
+		to = sess
+	}
+	moved := Moved{
+		At: time.Now().UTC(), Reason: ReasonOperator, FromVersion: from.Version, ToVersion: to.Version,
+		FromHost: from.Name, ToHost: to.Name, Token: got.Token, Detail: a.By + " " + a.Reason,
+	}
+	if err := r.Moves.Add(ctx, k, moved); err != nil {
+		r.opt.Logger.Debug("move not noted", "object", k, "err", err)
+	}
+	return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: got.Token}, nil
+}
+
+// targetFor chooses the host that shall run k next.
+func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Session, host string) (owners.Session, error) {
+	sessions, err := r.opt.Store.Sessions(ctx)
+	if err != nil {
+		return owners.Session{}, fmt.Errorf("move %s: %w", k, err)
+	}
+	candidates := slices.DeleteFunc(sessions, func(s owners.Session) bool {
+		return s.App != from.App || !usable(s) || !slices.Contains(s.Classes, k.Class) || s.ID == from.ID
+	})
+	if host != "" {
+		i := slices.IndexFunc(candidates, func(s owners.Session) bool { return s.Name == host || s.ID == host })
+		if i < 0 {
+			return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "%s is no other host that can take objects of class %s now", host, k.Class)
+		}
+		return candidates[i], nil
+	}
+	rec, err := r.Records.Get(ctx, from.App)
+	if err != nil {
+		return owners.Session{}, err
+	}
+	want := Desired(rec.Versions(), hostsByVersion(sessions, from.App, k.Class), k.Class, k.ID)
+	if want == "" {
+		want = from.Version
+	}
+	slices.SortStableFunc(candidates, func(a, b owners.Session) int {
+		if (a.Version == want) != (b.Version == want) {
+			if a.Version == want {
+				return -1
+			}
+			return 1
+		}
+		return a.Objects - b.Objects
+	})
+	if len(candidates) == 0 {
+		return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "no other host can take objects of class %s now", k.Class)
+	}
+	return candidates[0], nil
+}
