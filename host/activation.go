@@ -341,12 +341,12 @@ func (s *session) fail(a *activation, err error) {
 // its queue is refused, what its events made is withheld. Needs mu.
 func (s *session) revoke(a *activation, why error, reason string) {
 	a.revoked = true
+	a.object.store.Close() // before the contexts end: a late access shall learn why
 	for _, e := range a.o.running {
 		if e.act == a && e.cancel != nil {
 			e.cancel(why)
 		}
 	}
-	a.object.store.Close()
 	s.retire(a, why, reason)
 	s.advance(a.o)
 }

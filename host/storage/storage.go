@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -289,11 +290,8 @@ func (s *Storage) write(ctx context.Context, b Batch) error {
 			return &LimitError{"value", len(op.Value), s.limits.Value}
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err // not sent
-	}
 	s.mu.Lock()
-	if err := s.ended; err != nil {
+	if err := cmp.Or(s.ended, ctx.Err()); err != nil { // a stale instance learns that, not that its context ended
 		s.mu.Unlock()
 		return err
 	}
