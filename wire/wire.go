@@ -31,3 +31,7 @@ const (
 
 // PathRelease is where a gate takes RELEASE requests (ownership.md §4).
 const PathRelease = "/_skewgate/release"
+
+// PathReady is where a gateway's data listener says whether it should get
+// traffic: 200 or 503. An Envoy in front asks there.
+const PathReady = "/_skewgate/readyz"

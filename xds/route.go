@@ -1,12 +1,9 @@
 package xds
 
 import (
-	"cmp"
 	"math"
 	"net/http"
-	"regexp"
 	"slices"
-	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -46,54 +43,25 @@ func Routes(s routing.Spec, forClass func(routing.Class) *routev3.Route) *routev
 	}
 }
 
-// classRoutes lists services first, then templates, the more specific first:
-// the order in which a gateway's Table looks.
+// classRoutes makes a route of each match, in order.
 func classRoutes(classes []routing.Class, forClass func(routing.Class) *routev3.Route) []*routev3.Route {
-	var services, templates []*routev3.Route
-	ranks := map[*routev3.Route]string{}
+	byName := map[string]routing.Class{}
 	for _, c := range classes {
+		byName[c.Name] = c
+	}
+	var out []*routev3.Route
+	for _, m := range Matches(classes) {
 		f := fields{}
-		f.text("class", c.Name)
-		add := func(name string, m *routev3.RouteMatch) *routev3.Route {
-			r := forClass(c)
-			r.Name, r.Match, r.Metadata = c.Name+" "+name, m, f.metadata()
-			return r
+		f.text("class", m.Class)
+		r := forClass(byName[m.Class])
+		r.Name, r.Metadata = m.Class+" "+m.Route, f.metadata()
+		r.Match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: m.Pattern}}}
+		if m.Service {
+			r.Match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: m.Pattern}}
 		}
-		for _, s := range c.Services {
-			services = append(services, add(s, &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/" + s + "/"}}))
-		}
-		for _, t := range c.Routes {
-			pattern, rank := templatePattern(t)
-			r := add(t, &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pattern}}})
-			templates, ranks[r] = append(templates, r), rank
-		}
+		out = append(out, r)
 	}
-	slices.SortStableFunc(templates, func(a, b *routev3.Route) int { return cmp.Compare(ranks[a], ranks[b]) })
-	return append(services, templates...)
-}
-
-// templatePattern gives a template as an RE2 expression over the whole path,
-// and a rank: the smaller in text order, the more specific.
-func templatePattern(template string) (pattern, rank string) {
-	var p, r strings.Builder
-	for seg := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
-		switch seg {
-		case "**":
-			p.WriteString("(/.*)?")
-			r.WriteByte('4')
-			continue
-		case "*":
-			p.WriteString("/[^/]+")
-			r.WriteByte('3')
-		case "{id}":
-			p.WriteString("/[^/]*")
-			r.WriteByte('2')
-		default:
-			p.WriteString("/" + regexp.QuoteMeta(seg))
-			r.WriteByte('1')
-		}
-	}
-	return p.String(), r.String()
+	return out
 }
 
 // standardRoute is the action for clients that know no pins: the weights of

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/mesh"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/xds"
@@ -144,7 +145,7 @@ func start(t *testing.T, w *world, addr string) *running {
 func listen(t *testing.T, addr string) net.Listener {
 	t.Helper()
 	if addr == "" {
-		addr = "127.0.0.1:0"
+		return testenv.Listen(t)
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
