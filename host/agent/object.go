@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/skewgate/skewgate/forward"
+	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/wire"
+)
+
+// PathDeactivate is where an upstream may be told that an activation has ended.
+const PathDeactivate = "/_skewgate/deactivate"
+
+// callTimeout bounds a call of the agent's own to the upstream.
+const callTimeout = 5 * time.Second
+
+// object is one activation: its handler forwards.
+type object struct {
+	a    *agent
+	o    *host.Object
+	told atomic.Bool // the upstream has had an event of this activation
+}
+
+func (a *agent) activate(_ context.Context, o *host.Object) (http.Handler, error) {
+	return &object{a: a, o: o}, nil
+}
+
+// ServeHTTP forwards one event to the upstream. The writer is the host's
+// output gate: it withholds what must not leave.
+func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id, done := x.a.events.begin(x.o)
+	defer done()
+	r.Header.Del(wire.HeaderRefuse)
+	ctx := r.Context()
+	first := !x.told.Swap(true)
+	at := forward.Attempt{
+		Addr: x.a.addr,
+		Head: func(h http.Header) {
+			h.Set(wire.HeaderEvent, id)
+			h.Del(wire.HeaderActivation)
+			if first {
+				h.Set(wire.HeaderActivation, "new")
+			}
+		},
+		Answer: func(_ int, h http.Header) bool {
+			wire.Strip(h)
+			if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
+				host.RunBeside(ctx)
+			}
+			return true
+		},
+		Trailer: wire.Strip,
+	}
+	if wire.ProtocolOf(r) == wire.ProtocolGRPC {
+		watch := newCallWatch(func() { host.RunBeside(ctx) })
+		defer watch.stop()
+		w, r = watch.wrap(w, r)
+	}
+	x.conclude(ctx, w, r, x.a.forward.Do(ctx, w, r, at), first)
+}
+
+// conclude answers where the upstream did not, and ends streams that it left unfinished.
+func (x *object) conclude(ctx context.Context, w http.ResponseWriter, r *http.Request, res forward.Result, first bool) {
+	p := wire.Problem{Object: x.o.Key().String(), Token: x.o.Token(), Err: res.Err}
+	switch {
+	case res.Stage == forward.NotSent:
+		if first {
+			x.told.Store(false)
+		}
+		p.Code, p.Detail = wire.NoHost, "the agent cannot reach its upstream; nothing was executed"
+	case res.Stage == forward.Unknown:
+		p.Code, p.Detail = wire.UpstreamFailed, "the upstream did not answer"
+	case res.Err == nil, res.Status == http.StatusSwitchingProtocols:
+		return
+	case ctx.Err() != nil && wire.ProtocolOf(r) == wire.ProtocolGRPC: // the object is being let go
+		st := (&wire.Problem{Code: wire.OwnerMoving, Object: p.Object, Token: p.Token, Detail: "the object is being let go"}).Status()
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(st.Code())))
+		w.Header().Set(http.TrailerPrefix+"Grpc-Message", st.Message())
+		return
+	case errors.Is(res.Err, forward.ErrClient):
+		return
+	default:
+		x.a.log.Warn("upstream ended an answer early", "object", x.o.Key(), "error", res.Err)
+		panic(http.ErrAbortHandler)
+	}
+	x.a.log.Warn("upstream failed", "object", x.o.Key(), "stage", res.Stage, "error", res.Err)
+	p.WriteTo(w, r)
+}
+
+// Close tells the upstream that the activation has ended. It may still store something.
+func (x *object) Close() error {
+	if !x.told.Load() || !x.a.deactivates() {
+		return nil
+	}
+	id, done := x.a.events.begin(x.o)
+	defer done()
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+x.a.addr+PathDeactivate, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("deactivate: %w", err)
+	}
+	r.Header.Set(wire.HeaderObject, x.o.Key().String())
+	r.Header.Set(wire.HeaderToken, strconv.FormatInt(x.o.Token(), 10))
+	r.Header.Set(wire.HeaderEvent, id)
+	res, err := x.a.client.Do(r)
+	if err != nil {
+		return fmt.Errorf("deactivate: %w", err)
+	}
+	defer res.Body.Close()
+	_, _ = io.CopyN(io.Discard, res.Body, 4<<10) // keeps the connection
+	switch res.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		x.a.stopDeactivating()
+	}
+	return nil
+}
+
+func (a *agent) deactivates() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.noDeactivate
+}
+
+func (a *agent) stopDeactivating() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.noDeactivate = true
+}
