@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/host/agent"
+	"github.com/skewgate/skewgate/owners"
+)
+
+func newAgentCommand(env *Env) *cobra.Command {
+	var o agent.Options
+	cmd := &cobra.Command{
+		Use:   "agent --app APP --version VERSION --class CLASS --upstream URL --store URL",
+		Short: "run the gate beside a host in any language",
+		Long: "The agent registers a host process that speaks HTTP, lets in only events of objects that it\n" +
+			"owns now, one at a time per object, withholds answers of a stale instance, and offers fenced\n" +
+			"storage on a local address. docs/agent.md has the contract.\n\n" +
+			"Every flag is read from the environment as well: --secret-file from SKEWGATE_SECRET_FILE.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fromEnvironment(cmd.Flags(), env.Getenv); err != nil {
+				return err
+			}
+			if err := checkAgentFlags(o); err != nil {
+				return err
+			}
+			o.Host.Logger = env.Logger
+			err := agent.Run(cmd.Context(), o)
+			if errors.Is(err, host.ErrOptions) || errors.Is(err, agent.ErrOptions) {
+				return exitError{exitUsage, err}
+			}
+			if err != nil {
+				return exitError{exitNo, err}
+			}
+			return nil
+		},
+	}
+	addAgentFlags(cmd.Flags(), &o)
+	return cmd
+}
+
+func addAgentFlags(f *pflag.FlagSet, o *agent.Options) {
+	f.StringVar(&o.Host.App, "app", "", "app that the upstream is part of")
+	f.StringVar(&o.Host.Version, "version", "", "version of the app that the upstream runs")
+	f.StringSliceVar(&o.Classes, "class", nil, "class of objects that the upstream runs; may be repeated")
+	f.StringVar(&o.Upstream, "upstream", "http://127.0.0.1:9000", "where the upstream listens")
+	f.StringVar(&o.Host.Listen, "listen", ":9001", "where gateways reach this host")
+	f.StringVar(&o.Host.Advertise, "advertise", "", "host:port that gateways dial; $POD_IP or the host name, with the port of --listen")
+	f.StringVar(&o.Host.Name, "name", "", "name that is stable over restarts; the host name")
+	f.StringVar(&o.Storage, "storage", "127.0.0.1:9002", "where the upstream reaches the storage API, a loopback address; \"\" for none")
+	f.StringVar(&o.Host.Store, "store", "", "the mesh's store, redis://host:port?replicas=N")
+	f.StringVar(&o.Host.Storage, "values", "", "where values are kept: empty for beside the pins, postgres://…, or none")
+	f.DurationVar(&o.Host.Lease, "lease", owners.DefaultLease, "how long this host may go unheard of before its objects are taken over")
+	f.DurationVar(&o.Host.Idle, "idle", 10*time.Second, "an object is let go after so long without an event")
+	f.DurationVar(&o.Host.Drain, "drain", 30*time.Second, "how long a drain waits for running events")
+	f.StringVar(&o.Host.SecretFile, "secret-file", "", "file with the mesh's secret")
+	f.StringVar(&o.Health, "health", "", "path at the upstream that answers 2xx when it is ready; empty: that it accepts connections")
+	f.IntVar(&o.Host.Concurrency, "concurrency", 1, "events at a time per object")
+	f.StringVar(&o.Host.Preview, "preview", "", "preview that this host belongs to")
+}
+
+// checkAgentFlags names every flag that is missing, with what to type.
+func checkAgentFlags(o agent.Options) error {
+	var missing []string
+	for _, f := range []struct{ name, value string }{
+		{"--app", o.Host.App}, {"--version", o.Host.Version}, {"--class", strings.Join(o.Classes, ",")}, {"--store", o.Host.Store},
+	} {
+		if f.value == "" {
+			missing = append(missing, f.name)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("missing %s\n    → skewgate agent --app shop --version v42 --class Cart --upstream http://127.0.0.1:9000 --store redis://127.0.0.1:6379",
+		strings.Join(missing, ", "))
+}
+
+// fromEnvironment sets flags that were not given from SKEWGATE_*.
+func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "SKEWGATE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v := getenv(name); v != "" && !f.Changed {
+			if err := flags.Set(f.Name, v); err != nil {
+				errs = append(errs, fmt.Errorf("%s=%q: %w", name, v, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
