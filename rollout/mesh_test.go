@@ -185,6 +185,12 @@ func (m *mesh) call(id string) (version string) {
 			if _, won, err := m.store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: s.ID}); err != nil || !won {
 				m.t.Fatalf("acquire %s: %v %v", k, won, err)
 			}
+			if pin.Version != "" && pin.Version != want {
+				moved := Moved{At: time.Now().UTC(), Reason: ReasonRollout, FromVersion: pin.Version, ToVersion: want, FromHost: sess.Name, ToHost: s.Name}
+				if err := m.r.Moves.Add(ctx, k, moved); err != nil {
+					m.t.Fatal(err)
+				}
+			}
 			return want
 		}
 	}

@@ -98,7 +98,7 @@ func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Sess
 
 // targetFor chooses the host that shall run k next.
 func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Session, host string) (owners.Session, error) {
-	sessions, err := r.opt.Store.Sessions(ctx)
+	sessions, err := r.sessions(ctx)
 	if err != nil {
 		return owners.Session{}, fmt.Errorf("move %s: %w", k, err)
 	}

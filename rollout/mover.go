@@ -144,9 +144,9 @@ func (m *mover) aim(ctx context.Context, app string) (*aim, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := m.r.opt.Store.Sessions(ctx)
+	sessions, err := m.r.sessions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at hosts: %w", err)
+		return nil, err
 	}
 	a := &aim{rec: rec, deployment: rec.Versions(), sessions: map[string]owners.Session{}, hosts: map[string]map[string]int{}, at: time.Now()}
 	for _, s := range sessions {
@@ -160,19 +160,19 @@ func (m *mover) aim(ctx context.Context, app string) (*aim, error) {
 	return a, nil
 }
 
-// target gives the session that must release pin and the version it shall run
-// instead; false when the object is where it should be, or moves without us.
-func (a *aim) target(pin owners.Pin) (owners.Session, string, bool) {
+// target gives the session that must release pin; false when the object is
+// where it should be, or moves without us.
+func (a *aim) target(pin owners.Pin) (owners.Session, bool) {
 	hosts, ours := a.hosts[pin.Key.Class]
 	if !ours || pin.State != owners.Owned {
-		return owners.Session{}, "", false // idle: its next activation goes to the right version
+		return owners.Session{}, false // idle: its next activation goes to the right version
 	}
 	s, ok := a.sessions[pin.SID]
 	if !ok || s.State != owners.Live {
-		return owners.Session{}, "", false // a draining host releases by itself, a dead one has nothing to release
+		return owners.Session{}, false // a draining host releases by itself, a dead one has nothing to release
 	}
 	want := Desired(a.deployment, hosts, pin.Key.Class, pin.Key.ID)
-	return s, want, want != "" && want != s.Version
+	return s, want != "" && want != s.Version
 }
 
 // pass goes over all pins once and releases what must move, as the budget allows.
@@ -189,7 +189,7 @@ func (m *mover) pass(ctx context.Context, app string, moves *appMoves) (generati
 		if a, err = m.refresh(ctx, a); err != nil {
 			return 0, 0, err
 		}
-		session, want, move := a.target(pin)
+		session, move := a.target(pin)
 		if !move {
 			continue
 		}
@@ -208,7 +208,7 @@ func (m *mover) pass(ctx context.Context, app string, moves *appMoves) (generati
 		moves.slots <- struct{}{}
 		moves.releases.Go(func() {
 			defer func() { <-moves.slots }()
-			m.release(ctx, rec, pin, session, want)
+			m.release(ctx, rec, pin, session)
 		})
 	}
 	return generation, remaining, nil
@@ -262,9 +262,10 @@ func (m *mover) waitForBudget(ctx context.Context, a **aim, k owners.Key) (begun
 }
 
 // release asks the gate to give the object up. Where it ends up is the
-// gateways' decision at its next call, by the same assignment. When ctx ends
+// gateways' decision at its next call, by the same assignment; the one that
+// acquires it notes the move. When ctx ends
 // the gate goes on by itself; we only do not wait for its answer.
-func (m *mover) release(ctx context.Context, rec *Record, pin owners.Pin, s owners.Session, want string) {
+func (m *mover) release(ctx context.Context, rec *Record, pin owners.Pin, s owners.Session) {
 	mode := wire.ReleaseDrain
 	if rec.Move.Mode == routing.MoveNow {
 		mode = wire.ReleaseNow
@@ -283,10 +284,5 @@ func (m *mover) release(ctx context.Context, rec *Record, pin owners.Pin, s owne
 	}
 	if !released {
 		m.r.opt.Logger.Info("object not released", "object", pin.Key, "host", s.Name, "reason", reply.Reason, "err", err)
-		return
-	}
-	moved := Moved{At: time.Now().UTC(), Reason: ReasonRollout, FromVersion: s.Version, ToVersion: want, FromHost: s.Name, Token: pin.Token}
-	if err := m.r.Moves.Add(after, pin.Key, moved); err != nil {
-		m.r.opt.Logger.Debug("move not noted", "object", pin.Key, "err", err)
 	}
 }

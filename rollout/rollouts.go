@@ -51,9 +51,9 @@ const seenLately = 24 * time.Hour
 
 // world reads what preflight needs.
 func (r *Rollouts) world(ctx context.Context, app string) (World, error) {
-	sessions, err := r.opt.Store.Sessions(ctx)
+	sessions, err := r.sessions(ctx)
 	if err != nil {
-		return World{}, fmt.Errorf("look at hosts: %w", err)
+		return World{}, err
 	}
 	matrices, err := r.skew.Matrices(ctx)
 	if err != nil {
@@ -184,6 +184,18 @@ func (r *Rollouts) setBudget(ctx context.Context, spec Spec) error {
 		}
 	}
 	return nil
+}
+
+// sessions reads all sessions; one that cannot be read is logged and passed over.
+func (r *Rollouts) sessions(ctx context.Context) ([]owners.Session, error) {
+	found, err := r.opt.Store.Sessions(ctx)
+	if err != nil && found == nil {
+		return nil, fmt.Errorf("look at hosts: %w", err)
+	}
+	if err != nil {
+		r.opt.Logger.Warn("session passed over", "err", err)
+	}
+	return found, nil
 }
 
 // pins walks all pins of the store; a record that cannot be read is logged and passed over.

@@ -66,9 +66,9 @@ func (r *Rollouts) Status(ctx context.Context, app string) (*Status, error) {
 	if rec.Revision == 0 {
 		return nil, fmt.Errorf("%w: %s", ErrNoRecord, app)
 	}
-	sessions, err := r.opt.Store.Sessions(ctx)
+	sessions, err := r.sessions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at hosts: %w", err)
+		return nil, err
 	}
 	now, err := r.Records.Now(ctx)
 	if err != nil {

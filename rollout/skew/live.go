@@ -30,7 +30,7 @@ func (a *Answer) count() {
 		calls[l.Caller] += l.Calls
 		total[app] += l.Calls
 		last[l.Caller] = later(last[l.Caller], l.Last)
-		if compareVersions(version, newest[app]) > 0 {
+		if CompareVersions(version, newest[app]) > 0 {
 			newest[app] = version
 		}
 	}
@@ -46,8 +46,8 @@ func (a *Answer) count() {
 	slices.Sort(a.Stragglers)
 }
 
-// compareVersions orders version names as people do: runs of digits by value.
-func compareVersions(a, b string) int {
+// CompareVersions orders version names as people do: runs of digits by value.
+func CompareVersions(a, b string) int {
 	for a != "" && b != "" {
 		na, nb := digits(a), digits(b)
 		if na > 0 && nb > 0 {

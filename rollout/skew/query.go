@@ -3,6 +3,7 @@ package skew
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ type Query struct {
 	App    string // of the objects
 	Since  time.Duration
 }
+
+// ErrQuery says that a question cannot be asked.
+var ErrQuery = errors.New("no such skew query")
 
 // MaxSince is how far back tallies go.
 const MaxSince = 7 * 24 * time.Hour
@@ -89,7 +93,7 @@ func (e Evidence) Covers() bool {
 // Query answers q with what the matrices know about each pair. matrices may be nil.
 func (r *Reader) Query(ctx context.Context, q Query, matrices Matrices) (*Answer, error) {
 	if q.Since <= 0 || q.Since > MaxSince {
-		return nil, fmt.Errorf("a skew query looks back more than 0 and at most %s, not %s", MaxSince, q.Since)
+		return nil, fmt.Errorf("%w: it looks back more than 0 and at most %s, not %s", ErrQuery, MaxSince, q.Since)
 	}
 	e, err := r.read(ctx, q.Since)
 	if err != nil {

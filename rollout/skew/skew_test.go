@@ -378,7 +378,7 @@ func TestHistogramBuckets(t *testing.T) {
 
 func TestVersionsAreOrderedLikePeopleDo(t *testing.T) {
 	for _, p := range [][2]string{{"v9", "v10"}, {"v1.9.0", "v1.10.0"}, {"a", "b"}, {"v1", "v1.1"}, {"2026-01", "2026-02"}, {"", "v1"}, {"v09", "v10"}} {
-		if compareVersions(p[0], p[1]) >= 0 || compareVersions(p[1], p[0]) <= 0 {
+		if CompareVersions(p[0], p[1]) >= 0 || CompareVersions(p[1], p[0]) <= 0 {
 			t.Errorf("%s is not before %s", p[0], p[1])
 		}
 	}
