@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
@@ -13,10 +14,10 @@ import (
 // watchSocket holds a WebSocket open and opens it again when its cart moves
 // (the host closes it with 1012); that is what such clients are for, and no failure.
 func (w *worker) watchSocket(ctx context.Context, cart int) {
-	identity := "web@" + w.o.Version
+	header := http.Header{caller.Header: {"web@" + w.o.Version}}
 	url := "ws://" + w.o.Edge + "/carts/" + w.id(cart) + "/watch"
 	for ctx.Err() == nil {
-		conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: caller.Header(identity)})
+		conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header})
 		if err != nil {
 			w.counts.reconnect()
 			pause(ctx)

@@ -78,11 +78,11 @@ type worker struct {
 
 // Run puts load on the edge until ctx ends, printing Counts as JSON lines.
 func Run(ctx context.Context, o Options, connect func(grpc.ClientConnInterface) API, out io.Writer) error {
-	identity := "web@" + o.Version
+	me := caller.Caller{App: "web", Version: o.Version}
 	conn, err := grpc.NewClient(o.Edge,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithChainUnaryInterceptor(caller.Unary(identity)),
-		grpc.WithChainStreamInterceptor(caller.Stream(identity)))
+		grpc.WithChainUnaryInterceptor(me.Unary()),
+		grpc.WithChainStreamInterceptor(me.Stream()))
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options, connect func(grpc.ClientConnInterface) 
 	defer transport.CloseIdleConnections()
 	w := &worker{
 		o: o, api: connect(conn), counts: newCounts(o.Version),
-		http: &http.Client{Transport: caller.RoundTripper(identity, transport)},
+		http: &http.Client{Transport: &caller.Transport{Caller: me, Base: transport}},
 		seen: make([]int64, o.Carts), busy: make([]sync.Mutex, o.Carts),
 	}
 	var tasks sync.WaitGroup

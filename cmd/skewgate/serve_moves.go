@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/skewgate/skewgate/gateway"
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/rollout"
+)
+
+// moveRecorder writes the history of objects beside the request path. Writing
+// it is best effort: when the store is slow, entries are dropped and counted.
+type moveRecorder struct {
+	log     *rollout.MoveLog
+	watcher *owners.Watcher
+	slog    *slog.Logger
+	queue   chan *gateway.Event
+}
+
+const (
+	queuedMoves   = 4096
+	moveWriteTime = 2 * time.Second
+)
+
+func newMoveRecorder(l *rollout.MoveLog, w *owners.Watcher, log *slog.Logger) *moveRecorder {
+	return &moveRecorder{log: l, watcher: w, slog: log, queue: make(chan *gateway.Event, queuedMoves)}
+}
+
+// add notes a change of owner unless it is the ordinary return of an idle object.
+func (m *moveRecorder) add(e *gateway.Event) {
+	if _, ok := moveReasons[e.Move.Reason]; !ok {
+		return
+	}
+	select {
+	case m.queue <- e:
+	default:
+	}
+}
+
+// moveReasons: what a gateway calls a change of owner, and what history calls it.
+var moveReasons = map[string]string{
+	"host-gone":       rollout.ReasonHostDead,
+	"rollout":         rollout.ReasonRollout,
+	"upgrade-on-call": rollout.ReasonUpgradeOnCall,
+}
+
+func (m *moveRecorder) run(ctx context.Context) error {
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-m.queue:
+			err := m.write(ctx, e)
+			if err != nil && !failing {
+				m.slog.Warn("history of objects cannot be written", "err", err)
+			}
+			failing = err != nil
+		}
+	}
+}
+
+func (m *moveRecorder) write(ctx context.Context, e *gateway.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, moveWriteTime)
+	defer cancel()
+	return m.log.Add(ctx, e.Object, rollout.Moved{
+		At: e.Start, Reason: moveReasons[e.Move.Reason], FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
+		FromHost: m.hostName(e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
+	})
+}
+
+// hostName gives a session's stable name, or the session's id when it is forgotten.
+func (m *moveRecorder) hostName(sid string) string {
+	sessions, _ := m.watcher.Snapshot()
+	for _, s := range sessions {
+		if s.ID == sid {
+			return s.Name
+		}
+	}
+	return sid
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/skewgate/skewgate/owners"
+)
+
+// storeTimeout bounds the look at the store at start.
+const storeTimeout = 10 * time.Second
+
+// openStore starts the embedded store if asked for, connects, and refuses a
+// store that is not safe.
+func (s *server) openStore(ctx context.Context) error {
+	url := s.mesh.Store.URL
+	if s.mesh.Store.Embedded() {
+		if err := s.startEmbedded(); err != nil {
+			return err
+		}
+		url = s.embedded.URL()
+	} else if s.o.fresh {
+		return errors.New("--store-init is for the embedded store\n    → for this one, say once that there are no hosts yet: skewgate store init --config " + s.o.config)
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	store, err := owners.Open(ctx, owners.Options{
+		URL: url, Replicas: s.mesh.Store.Replicas, Failover: s.mesh.Store.Failover,
+		MaxLease: s.mesh.Leases.Max, Timeout: s.mesh.Leases.Host / 8, Logger: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n    → start the store, or correct store.url in %s; skewgate serve --store embedded needs none", err, s.o.config)
+	}
+	s.store = store
+	return s.probe(ctx)
+}
+
+func (s *server) startEmbedded() error {
+	if !s.has(roleGateway) || !s.has(roleControl) {
+		return errors.New("the embedded store serves one process only, with all roles\n    → leave --role out, or use a Redis: store.url in " + s.o.config)
+	}
+	e, err := owners.StartEmbedded(s.mesh.Listen.Store, s.o.fresh)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = unwrapListen(op)
+		}
+		return fmt.Errorf("listen.store: %w\n    → choose another port under listen.store in %s, or stop what holds this one", err, s.o.config)
+	}
+	s.embedded = e
+	s.log.Warn("the store is embedded: nothing in it outlives this process, and it serves one gateway only", "store", e.URL())
+	if !s.o.fresh {
+		s.log.Info("hosts of an earlier run may still be alive: objects are acquired after leases.max; --store-init serves at once", "leases.max", s.mesh.Leases.Max)
+	}
+	return nil
+}
+
+// probe logs what is doubtful and refuses what is unsafe, with the fix.
+func (s *server) probe(ctx context.Context) error {
+	checks, err := s.store.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	var fatal []string
+	for _, c := range checks {
+		switch {
+		case c.OK:
+		case c.Fatal:
+			fatal = append(fatal, fmt.Sprintf("%s: %s\n    → %s", c.Name, c.Detail, c.Fix))
+		case s.embedded != nil && (c.Name == "persistence" || c.Name == "epoch"):
+			// Said above, in words that fit.
+		default:
+			s.log.Warn("store: "+c.Detail, "check", c.Name, "fix", c.Fix)
+		}
+	}
+	if len(fatal) > 0 {
+		return errors.New("the store is not safe to use\n" + strings.Join(fatal, "\n"))
+	}
+	return nil
+}
