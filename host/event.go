@@ -181,6 +181,16 @@ func (e *event) attach(closing func()) {
 	e.s.advance(e.o)
 }
 
+// RunBeside says that the running event has become a stream: it leaves the
+// object's queue, so that others may run beside it, and it no longer keeps the object from
+// being let go; when that happens its context ends. A handler of server-sent events calls it before
+// it begins to wait. Outside of an event it does nothing.
+func RunBeside(ctx context.Context) {
+	if e := eventOf(ctx); e != nil {
+		e.attach(func() {})
+	}
+}
+
 // closeSocket ends an attached event. Needs mu.
 func (e *event) closeSocket(why error) {
 	e.cancel(why)

@@ -2,6 +2,13 @@ package host
 
 import "encoding/binary"
 
+// Opcodes (RFC 6455 §5.2).
+const (
+	opText   = 1
+	opBinary = 2
+	opClose  = 8
+)
+
 // frames follows one direction of a WebSocket (RFC 6455 §5.2) by its frame
 // headers alone, so that it knows where messages begin and where a frame may be put in between.
 type frames struct {
@@ -9,6 +16,7 @@ type frames struct {
 	header [14]byte
 	have   int    // bytes of the header so far
 	left   uint64 // bytes of the payload still to come
+	closed bool   // a close frame has begun
 }
 
 // boundary says that a frame is over and the next has not begun.
@@ -22,7 +30,7 @@ func (f *frames) next(p []byte) (taken int, begins bool) {
 	}
 	if f.boundary() {
 		op := p[0] & 0x0f
-		begins = op == 1 || op == 2
+		begins = op == opText || op == opBinary
 	}
 	return f.rest(p), begins
 }
@@ -34,6 +42,7 @@ func (f *frames) rest(p []byte) int {
 	}
 	i := 0
 	if f.left == 0 {
+		f.closed = f.closed || f.have == 0 && len(p) > 0 && p[0]&0x0f == opClose
 		for i < len(p) {
 			f.header[f.have] = p[i]
 			f.have++

@@ -3,7 +3,6 @@ package host_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/internal/testenv"
-	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/internal/testmesh"
 )
 
 // childEnv makes the test binary a host process: its value is the host's name.
@@ -33,7 +32,7 @@ func child() int {
 	}
 	h, err := host.New(host.Options{
 		App: "shop", Version: "v1", Name: os.Getenv(childEnv), Store: os.Getenv("STORE"), Listen: os.Getenv("LISTEN"),
-		Secret: secret, Lease: time.Second, Drain: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Secret: testmesh.Secret, Lease: time.Second, Drain: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err == nil {
 		activate := counting(os.Getenv(childEnv), hold)
@@ -75,20 +74,20 @@ type process struct {
 	lines chan string
 }
 
-func (m *mesh) startProcess(name string) *process {
-	m.t.Helper()
-	addr := "127.0.0.1:" + strconv.Itoa(testenv.Port(m.t))
+func startProcess(m *testmesh.Mesh, name string) *process {
+	m.T.Helper()
+	addr := "127.0.0.1:" + strconv.Itoa(testenv.Port(m.T))
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+name, "STORE="+m.url, "LISTEN="+addr)
+	cmd.Env = append(os.Environ(), childEnv+"="+name, "STORE="+m.URL, "LISTEN="+addr)
 	if testing.Verbose() {
-		cmd.Stderr = &logWriter{t: m.t}
+		cmd.Stderr = testmesh.LogWriter(m.T)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	p := &process{cmd: cmd, addr: addr, lines: make(chan string, 100)}
 	read := make(chan struct{})
@@ -98,8 +97,8 @@ func (m *mesh) startProcess(name string) *process {
 			p.lines <- s.Text()
 		}
 	}()
-	m.t.Cleanup(func() { _ = cmd.Process.Kill(); <-read; _ = cmd.Wait() })
-	m.until(name+" is registered", func() bool { _, ok := m.sessionAt(addr); return ok })
+	m.T.Cleanup(func() { _ = cmd.Process.Kill(); <-read; _ = cmd.Wait() })
+	m.Until(name+" is registered", func() bool { _, ok := m.SessionAt(addr); return ok })
 	return p
 }
 
@@ -120,71 +119,39 @@ func (p *process) line(t *testing.T, begin string) string {
 	}
 }
 
-type lateAnswer struct {
-	answer
-	err error
-}
-
-// later sends one attempt and gives its answer when it comes.
-func (m *mesh) later(k owners.Key, method, path string) <-chan lateAnswer {
-	c, err := m.resolve(m.t.Context(), k)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	out := make(chan lateAnswer, 1)
-	go func() {
-		res, err := m.client.Do(m.request(context.Background(), k, c, method, path, http.NoBody))
-		if err != nil {
-			out <- lateAnswer{err: err}
-			return
-		}
-		defer res.Body.Close()
-		b := new(strings.Builder)
-		_, err = bufio.NewReader(res.Body).WriteTo(b)
-		out <- lateAnswer{answer{res.StatusCode, b.String(), res.Header, 0}, err}
-	}()
-	return out
-}
-
-func problemCode(a answer) string {
-	var p struct{ Code string }
-	_ = json.Unmarshal([]byte(a.body), &p)
-	return p.Code
-}
-
 // A process that is stopped for longer than its lease wakes inside of a
 // handler: its write is refused, its answer is withheld, and meanwhile another host has served.
 func TestFrozenHost(t *testing.T) {
 	for _, path := range []string{"/add?hold=1", "/?hold=1"} {
 		t.Run(path, func(t *testing.T) {
-			onEveryStore(t, func(t *testing.T, m *mesh) { frozenHost(t, m, path) })
+			testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) { frozenHost(t, m, path) })
 		})
 	}
 }
 
-func frozenHost(t *testing.T, m *mesh, path string) {
-	frozen := m.startProcess("frozen")
+func frozenHost(t *testing.T, m *testmesh.Mesh, path string) {
+	frozen := startProcess(m, "frozen")
 	k := key("1")
-	m.must(k, "POST", "/add", "", 200)
-	late := m.later(k, "POST", path)
+	m.Must(k, "POST", "/add", "", 200)
+	late := m.Later(k, "POST", path)
 	frozen.line(t, "holding")
 	frozen.signal(syscall.SIGSTOP)
-	m.start("other", counting("other", nil))
-	m.until("a watcher has declared it dead", func() bool { _, ok := m.sessionAt(frozen.addr); return !ok })
-	m.forget(k) // as if another gateway asked
-	if a := m.must(k, "POST", "/add", "", 200); a.body != "2" || a.header.Get("Served-By") != "other" {
-		t.Errorf("count %s by %s, want 2 by other", a.body, a.header.Get("Served-By"))
+	m.Start("other", counting("other", nil))
+	m.Until("a watcher has declared it dead", func() bool { _, ok := m.SessionAt(frozen.addr); return !ok })
+	m.Forget(k) // as if another gateway asked
+	if a := m.Must(k, "POST", "/add", "", 200); a.Body != "2" || a.Header.Get("Served-By") != "other" {
+		t.Errorf("count %s by %s, want 2 by other", a.Body, a.Header.Get("Served-By"))
 	}
 	frozen.signal(syscall.SIGCONT)
 	got := <-late
-	if got.err != nil || got.status != http.StatusConflict || problemCode(got.answer) != "stale_instance" {
-		t.Errorf("late answer: %d %s %v, want 409 stale_instance", got.status, got.body, got.err)
+	if got.Err != nil || got.Status != http.StatusConflict || got.Code() != "stale_instance" {
+		t.Errorf("late answer: %d %s %v, want 409 stale_instance", got.Status, got.Body, got.Err)
 	}
 	if status := frozen.line(t, "answered"); strings.HasPrefix(path, "/add") && status != "409" {
 		t.Errorf("the handler's late write gave %s, want 409: refused as stale", status)
 	}
-	m.until("the frozen host is back under a new session", func() bool { _, ok := m.sessionAt(frozen.addr); return ok })
-	if a := m.must(k, "GET", "/", "", 200); a.body != "2" {
-		t.Errorf("count %s, want 2", a.body)
+	m.Until("the frozen host is back under a new session", func() bool { _, ok := m.SessionAt(frozen.addr); return ok })
+	if a := m.Must(k, "GET", "/", "", 200); a.Body != "2" {
+		t.Errorf("count %s, want 2", a.Body)
 	}
 }

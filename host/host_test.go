@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/internal/testmesh"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -85,57 +86,57 @@ func (c *counter) Close() error {
 func key(id string) owners.Key { return owners.Key{Class: "Cart", ID: id} }
 
 func TestCountsAndKeepsAcrossAMove(t *testing.T) {
-	onEveryStore(t, func(t *testing.T, m *mesh) {
-		m.start("one", counting("one", nil))
-		m.start("two", counting("two", nil))
+	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
+		m.Start("one", counting("one", nil))
+		m.Start("two", counting("two", nil))
 		k := key("8812/ä b")
 		for range 5 {
-			m.must(k, "POST", "/add", "", 200)
+			m.Must(k, "POST", "/add", "", 200)
 		}
-		before := m.must(k, "GET", "/", "", 200)
-		_, sess, _, err := m.store.Pin(t.Context(), k)
+		before := m.Must(k, "GET", "/", "", 200)
+		_, sess, _, err := m.Store.Pin(t.Context(), k)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.avoid = sess.ID
-		if reply := m.release(k, wire.ReleaseNow, 5*time.Second); !reply.Released {
+		m.Avoid(sess.ID)
+		if reply := m.Release(k, wire.ReleaseNow, 5*time.Second); !reply.Released {
 			t.Fatalf("not released: %+v", reply)
 		}
-		after := m.must(k, "GET", "/", "", 200)
-		if before.body != "5" || after.body != "5" {
-			t.Errorf("count before the move %q, after %q, want 5", before.body, after.body)
+		after := m.Must(k, "GET", "/", "", 200)
+		if before.Body != "5" || after.Body != "5" {
+			t.Errorf("count before the move %q, after %q, want 5", before.Body, after.Body)
 		}
-		if before.header.Get("Served-By") == after.header.Get("Served-By") {
-			t.Errorf("served by %s before and after the move", after.header.Get("Served-By"))
+		if before.Header.Get("Served-By") == after.Header.Get("Served-By") {
+			t.Errorf("served by %s before and after the move", after.Header.Get("Served-By"))
 		}
-		if after.refusals > 1 {
-			t.Errorf("%d refusals for one move, want at most 1", after.refusals)
+		if after.Refusals > 1 {
+			t.Errorf("%d refusals for one move, want at most 1", after.Refusals)
 		}
 	})
 }
 
 func TestOneEventAtATimeInOrderOfArrival(t *testing.T) {
-	onEveryStore(t, func(t *testing.T, m *mesh) {
+	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
 		var c *counter
 		enter, leave := make(chan string), make(chan struct{})
 		activate := counting("one", func(r *http.Request) { enter <- r.URL.Query().Get("hold"); <-leave })
-		m.start("one", func(ctx context.Context, o *host.Object) (http.Handler, error) {
+		m.Start("one", func(ctx context.Context, o *host.Object) (http.Handler, error) {
 			h, err := activate(ctx, o)
 			c = h.(*counter)
 			return h, err
 		})
 		k := key("1")
-		m.must(k, "GET", "/", "", 200)
+		m.Must(k, "GET", "/", "", 200)
 		var wg sync.WaitGroup
 		const n = 5
 		for i := range n {
-			wg.Go(func() { m.must(k, "POST", "/add?hold="+strconv.Itoa(i), "", 200) })
+			wg.Go(func() { m.Must(k, "POST", "/add?hold="+strconv.Itoa(i), "", 200) })
 			if i == 0 {
 				if got := <-enter; got != "0" {
 					t.Errorf("first is %s", got)
 				}
 			}
-			m.until("it waits", func() bool { return waitingOf(m, k) == i })
+			m.Until("it waits", func() bool { return waitingOf(m, k) == i })
 		}
 		for i := 1; i < n; i++ {
 			leave <- struct{}{}
@@ -148,15 +149,15 @@ func TestOneEventAtATimeInOrderOfArrival(t *testing.T) {
 		if got := c.most.Load(); got != 1 {
 			t.Errorf("%d events at a time, want 1", got)
 		}
-		if a := m.must(k, "GET", "/", "", 200); a.body != strconv.Itoa(n) {
-			t.Errorf("count %s, want %d", a.body, n)
+		if a := m.Must(k, "GET", "/", "", 200); a.Body != strconv.Itoa(n) {
+			t.Errorf("count %s, want %d", a.Body, n)
 		}
 	})
 }
 
 // waitingOf asks the host that owns k how many events wait.
-func waitingOf(m *mesh, k owners.Key) int {
-	if a, ok := activeOf(m, k); ok {
+func waitingOf(m *testmesh.Mesh, k owners.Key) int {
+	if a, ok := m.ActiveOf(k); ok {
 		return a.Waiting
 	}
 	return 0

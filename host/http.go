@@ -128,7 +128,12 @@ func refuse(w http.ResponseWriter, r *http.Request, e *refusedError) {
 	w.Header().Set("Cache-Control", "no-store")
 	switch r.Header.Get(wire.HeaderRefuse) {
 	case "307":
-		w.Header().Set("Location", r.URL.RequestURI())
+		// Absolute: Envoy follows no other by itself, and would show it to the client.
+		scheme := "http://"
+		if r.TLS != nil {
+			scheme = "https://"
+		}
+		w.Header().Set("Location", scheme+r.Host+r.URL.RequestURI())
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case "503":
 		(&wire.Problem{Code: wire.OwnerMoving, Object: r.Header.Get(wire.HeaderObject), Detail: e.Error(), Token: e.Token}).WriteTo(w, r)

@@ -28,6 +28,7 @@ const (
 	closeGrace   = 500 * time.Millisecond // for the peer's answer to a close frame
 	writeGrace   = 2 * time.Second        // for a write under way when a socket is closed
 	serviceRenew = 1012                   // RFC 6455 §7.4, IANA registry: service restart
+	blankLine    = "\r\n\r\n"
 )
 
 // socket is an upgraded connection of an attached event. Reads pass the gate
@@ -41,7 +42,7 @@ type socket struct {
 
 	mu     sync.Mutex // serialises writes
 	out    frames
-	head   bool // the library has yet to write the 101 itself
+	head   int  // bytes of the blank line that are still missing from a 101 that the library writes itself
 	goAway bool // a close frame is due, or sent
 	sent   bool
 }
@@ -53,7 +54,9 @@ func attachSocket(e *event, conn net.Conn, rw *bufio.ReadWriter) (net.Conn, *buf
 	if !strings.EqualFold(e.upgrade, "websocket") {
 		c.in.opaque, c.out.opaque = true, true
 	}
-	c.head = !e.answered
+	if !e.answered {
+		c.head = len(blankLine)
+	}
 	e.attach(func() { e.s.goCall(c.closeAway) })
 	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
 }
@@ -81,24 +84,34 @@ func (c *socket) Read(p []byte) (int, error) {
 func (c *socket) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.head {
-		end := bytes.Index(p, []byte("\r\n\r\n"))
-		if end < 0 {
-			return c.Conn.Write(p)
+	n := c.skipHead(p)
+	if n > 0 {
+		if m, err := c.Conn.Write(p[:n]); err != nil || n == len(p) {
+			return m, err
 		}
-		c.head = false
-		n, err := c.Conn.Write(p[:end+4])
-		if err != nil || end+4 == len(p) {
-			return n, err
-		}
-		m, err := c.frames(p[end+4:])
-		return n + m, err
 	}
-	return c.frames(p)
+	m, err := c.frames(p[n:])
+	return n + m, err
+}
+
+// skipHead takes what still belongs to the head of a 101.
+func (c *socket) skipHead(p []byte) int {
+	n := 0
+	for ; n < len(p) && c.head > 0; n++ {
+		switch p[n] {
+		case blankLine[len(blankLine)-c.head]:
+			c.head--
+		case blankLine[0]:
+			c.head = len(blankLine) - 1
+		default:
+			c.head = len(blankLine)
+		}
+	}
+	return n
 }
 
 func (c *socket) frames(p []byte) (int, error) {
-	if c.sent {
+	if c.sent || c.out.closed && c.out.boundary() {
 		return 0, net.ErrClosed
 	}
 	if !c.goAway && c.out.boundary() && c.e.standing(c.e.ctx) != nil {
@@ -127,7 +140,7 @@ func (c *socket) frames(p []byte) (int, error) {
 // sendClose writes the close frame. Needs mu.
 func (c *socket) sendClose() {
 	c.sent = true
-	if c.out.opaque || c.head {
+	if c.out.opaque || c.out.closed || c.head > 0 {
 		return
 	}
 	reason := "object moved"
