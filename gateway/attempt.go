@@ -8,6 +8,9 @@ import (
 	"github.com/skewgate/skewgate/wire"
 )
 
+// refuseMisdirected asks a gate for 421: it is us who read it, never the client.
+const refuseMisdirected = "421"
+
 // attempt is one try of a call at one target: what is changed on the way there and back.
 type attempt struct {
 	*call
@@ -21,7 +24,7 @@ func (a *attempt) head(h http.Header) {
 	if a.req.Class.Mode == routing.ModeObserve {
 		return
 	}
-	a.g.stamp(h, a.key, a.target)
+	a.g.stamp(h, a.key, a.target, refuseMisdirected)
 	if a.target.SID != "" && a.body != nil && a.r.ProtoMajor == 1 && (a.r.ContentLength < 0 || a.r.ContentLength > expectAbove) {
 		h["Expect"] = []string{"100-continue"}
 	}

@@ -39,22 +39,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, ev *Event, err er
 		ev.Code, ev.Status = codeCanceled, 0
 		return // nobody is left to tell
 	}
-	var p *wire.Problem
-	if !errors.As(err, &p) {
-		p = &wire.Problem{Code: wire.UpstreamFailed, Detail: err.Error(), Err: err}
-		if errors.Is(err, errDraining) {
-			p = &wire.Problem{Code: wire.OwnerMoving, Detail: "this gateway is going away", Err: err}
-		}
-	}
-	out := *p // a problem may be shared
-	out.CallerVersion = ev.Caller
-	if ev.Object.ID != "" {
-		out.Object = ev.Object.String()
-	}
-	if ev.ObjectVersion != "" {
-		out.ObjectVersion = ev.App + "@" + ev.ObjectVersion
-	}
-	ev.failed(&out)
+	out := problemOf(err, ev)
 	g.log.Debug("request failed", "object", out.Object, "code", string(out.Code), "error", err)
 	out.WriteTo(w, r)
 }

@@ -86,12 +86,20 @@ func (ev *Event) answered(status int, h http.Header) {
 }
 
 // grpcStatus takes a gRPC status from a header (trailers-only) or trailers.
-// Statuses that blame the caller are no failures of the object.
 func (ev *Event) grpcStatus(h http.Header) {
-	switch s := h.Get("Grpc-Status"); s {
-	case "2", "4", "8", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+	if s := h.Get("Grpc-Status"); GRPCFailed(s) {
 		ev.Code = "grpc_" + s
 	}
+}
+
+// GRPCFailed says whether a gRPC status, in decimal, is a failure of the
+// object's: statuses that blame the caller are not.
+func GRPCFailed(s string) bool {
+	switch s {
+	case "2", "4", "8", "12", "13", "14", "15": // UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+		return true
+	}
+	return false
 }
 
 // failed fills in what the client is told instead of a host's answer.
@@ -104,6 +112,10 @@ func (g *Gateway) begin() *Event { return &Event{Start: time.Now()} }
 // end hands the record on.
 func (g *Gateway) end(ev *Event) {
 	ev.Duration = time.Since(ev.Start)
+	g.deliver(ev)
+}
+
+func (g *Gateway) deliver(ev *Event) {
 	g.metrics.request(ev)
 	if g.opt.Recorder != nil {
 		g.opt.Recorder.Record(ev)

@@ -34,7 +34,8 @@ func clean(h http.Header, req Request, remote string) {
 }
 
 // stamp tells the host's gate which object this is for, and proves that we say so.
-func (g *Gateway) stamp(h http.Header, key owners.Key, t *Target) {
+// refuse is the status with which the gate shall refuse.
+func (g *Gateway) stamp(h http.Header, key owners.Key, t *Target, refuse string) {
 	object := key.String()
 	h[wire.HeaderObject] = []string{object}
 	if t.SID == "" {
@@ -42,7 +43,7 @@ func (g *Gateway) stamp(h http.Header, key owners.Key, t *Target) {
 	}
 	h[wire.HeaderSession] = []string{t.SID}
 	h[wire.HeaderToken] = []string{strconv.FormatInt(t.Token, 10)}
-	h[wire.HeaderRefuse] = []string{"421"}
+	h[wire.HeaderRefuse] = []string{refuse}
 	h[wire.HeaderAuth] = []string{g.opt.Signer.Sign(object, t.SID, t.Token, time.Now())}
 }
 
