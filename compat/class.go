@@ -1,0 +1,271 @@
+package compat
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/skewgate/skewgate/compat/report"
+	"github.com/skewgate/skewgate/schema"
+)
+
+// Version is one deployed version, and which part it plays: its workers call
+// objects, its objects are called, or both.
+type Version struct {
+	Name   string // as reports call it
+	App    string // empty: its manifest's
+	Set    *schema.Set
+	Worker bool
+	Object bool
+}
+
+// version is a Version prepared for checking; its index is its age, the
+// oldest first.
+type version struct {
+	Version
+	universe *universe
+}
+
+// class is one class over all versions. A version that is missing from
+// workers does not call it; one that is missing from objects does not run it.
+type class struct {
+	name      string
+	encodings []Encoding
+	services  []protoreflect.FullName
+	state     []protoreflect.FullName
+	messages  bool // every message is request, response and state
+	opaque    bool
+	workers   map[int]Profile
+	objects   map[int]Profile
+}
+
+func newClass(name string) *class {
+	return &class{name: name, workers: make(map[int]Profile), objects: make(map[int]Profile)}
+}
+
+// AllMessages is the class that --all-messages makes of an input.
+const AllMessages = "*"
+
+// classesOf says what is to be checked: what manifests export and bind, or
+// without any each service as a class of its own.
+func classesOf(versions []*version, opts Options, unchanged func() []schema.Unchanged) ([]*class, []report.Notice, error) {
+	var classes []*class
+	var notices []report.Notice
+	switch {
+	case opts.AllMessages:
+		classes = []*class{everything(versions, opts, unchanged())}
+	case hasManifest(versions) && len(opts.Services) == 0 && len(opts.State) == 0:
+		classes, notices = declared(versions, opts)
+	default:
+		classes = undeclared(versions, opts, unchanged())
+	}
+	if err := opts.select_(&classes); err != nil {
+		return nil, nil, err
+	}
+	if len(classes) == 0 {
+		return nil, nil, usageError{"nothing to check: the input has no service", "--state MESSAGE checks a message, --all-messages every message"}
+	}
+	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.name, b.name) })
+	return classes, notices, nil
+}
+
+func hasManifest(versions []*version) bool {
+	return slices.ContainsFunc(versions, func(v *version) bool {
+		m := v.Set.Manifest
+		return m != nil && len(m.Exports)+len(m.Binds) > 0
+	})
+}
+
+// select_ keeps the classes that were asked for.
+func (o Options) select_(classes *[]*class) error {
+	if len(o.Classes) == 0 {
+		return nil
+	}
+	byName := make(map[string]*class)
+	for _, c := range *classes {
+		byName[c.name] = c
+	}
+	var kept []*class
+	for _, name := range o.Classes {
+		c := byName[name]
+		if c == nil {
+			return usageError{fmt.Sprintf("no class %q", name), "classes of this input: " + strings.Join(slices.Sorted(maps.Keys(byName)), ", ")}
+		}
+		kept = append(kept, c)
+	}
+	*classes = kept
+	return nil
+}
+
+// declared makes the classes that manifests name. Callers of an exporting
+// version are taken to use its copy of the schema unless a version binds the
+// class itself; a class that no version exports is judged by the copies of
+// those that bind it.
+func declared(versions []*version, opts Options) ([]*class, []report.Notice) {
+	classes := make(map[string]*class)
+	get := func(name string) *class {
+		if classes[name] == nil {
+			classes[name] = newClass(name)
+		}
+		return classes[name]
+	}
+	for i, v := range versions {
+		m := v.Set.Manifest
+		if m == nil {
+			continue
+		}
+		for name, x := range m.Exports {
+			c := get(name)
+			c.take(x)
+			if v.Object {
+				c.objects[i] = opts.profile(m)
+			}
+		}
+		for name, b := range m.Binds {
+			c := get(name)
+			c.take(b)
+			if v.Worker {
+				c.workers[i] = opts.profile(m)
+			}
+		}
+	}
+	var notices []report.Notice
+	for _, name := range slices.Sorted(maps.Keys(classes)) {
+		notices = append(notices, classes[name].complete(versions, opts)...)
+	}
+	return slices.Collect(maps.Values(classes)), notices
+}
+
+func (c *class) take(x schema.Class) {
+	for _, s := range x.Services {
+		c.services = appendNew(c.services, protoreflect.FullName(s))
+	}
+	for _, s := range x.State {
+		c.state = appendNew(c.state, protoreflect.FullName(s))
+	}
+	for _, e := range x.Encodings {
+		c.encodings = appendNew(c.encodings, Encoding(e))
+	}
+	c.opaque = c.opaque || x.Opaque
+}
+
+func appendNew[T comparable](to []T, x T) []T {
+	if slices.Contains(to, x) {
+		return to
+	}
+	return append(to, x)
+}
+
+// complete fills in the parts that no manifest names.
+func (c *class) complete(versions []*version, opts Options) []report.Notice {
+	var notices []report.Notice
+	slices.Sort(c.services)
+	slices.Sort(c.state)
+	bound := len(c.objects) == 0
+	for i, v := range versions {
+		knows := c.knownBy(v)
+		if _, ok := c.objects[i]; !ok && v.Object && knows && (bound || v.Set.Manifest == nil) {
+			c.objects[i] = opts.profile(v.Set.Manifest)
+		}
+		if _, ok := c.workers[i]; !ok && v.Worker && (v.Set.Manifest == nil && knows || has(c.objects, i)) {
+			c.workers[i] = opts.profile(v.Set.Manifest)
+		}
+	}
+	if bound {
+		notices = append(notices, report.Notice{Kind: report.NotChecked, Class: c.name,
+			Message: c.name + " is exported by another app: judged as if its objects ran the copies that callers bind; compare with the exporter: skewgate compat matrix --worker NAME=INPUT --object NAME=INPUT"})
+	}
+	if c.opaque {
+		notices = append(notices, report.Notice{Kind: report.NotChecked, Class: c.name,
+			Message: c.name + " keeps state in a form of its own (state: opaque): state was not checked"})
+	}
+	return notices
+}
+
+func has(m map[int]Profile, i int) bool {
+	_, ok := m[i]
+	return ok
+}
+
+func (c *class) knownBy(v *version) bool {
+	return slices.ContainsFunc(c.services, func(s protoreflect.FullName) bool { return v.Set.Service(s) != nil }) ||
+		slices.ContainsFunc(c.state, func(s protoreflect.FullName) bool { return v.Set.Message(s) != nil })
+}
+
+// undeclared makes each service, and each state message that was asked for, a
+// class of its own.
+func undeclared(versions []*version, opts Options, unchanged []schema.Unchanged) []*class {
+	names := make(map[protoreflect.FullName]bool)
+	for _, s := range opts.Services {
+		names[protoreflect.FullName(s)] = true
+	}
+	if len(opts.Services) == 0 && len(opts.State) == 0 {
+		for _, v := range versions {
+			for _, s := range v.Set.Services() {
+				names[s.FullName()] = true
+			}
+		}
+		for _, u := range unchanged {
+			if !u.Message {
+				names[u.Name] = true
+			}
+		}
+	}
+	var classes []*class
+	for name := range names {
+		c := newClass(string(name))
+		c.services = []protoreflect.FullName{name}
+		classes = append(classes, c)
+	}
+	for _, s := range opts.State {
+		c := newClass(s)
+		c.state = []protoreflect.FullName{protoreflect.FullName(s)}
+		classes = append(classes, c)
+	}
+	for _, c := range classes {
+		c.everyone(versions, opts)
+	}
+	return classes
+}
+
+func (c *class) everyone(versions []*version, opts Options) {
+	for i, v := range versions {
+		p := opts.profile(v.Set.Manifest)
+		if v.Worker {
+			c.workers[i] = p
+		}
+		if v.Object {
+			c.objects[i] = p
+		}
+	}
+}
+
+// everything is the class of all services and all messages.
+func everything(versions []*version, opts Options, unchanged []schema.Unchanged) *class {
+	c := newClass(AllMessages)
+	c.messages = true
+	for _, v := range versions {
+		for _, s := range v.Set.Services() {
+			c.services = appendNew(c.services, s.FullName())
+		}
+		for _, m := range v.Set.Messages() {
+			c.state = append(c.state, m.FullName())
+		}
+	}
+	for _, u := range unchanged {
+		if u.Message {
+			c.state = append(c.state, u.Name)
+		} else {
+			c.services = appendNew(c.services, u.Name)
+		}
+	}
+	slices.Sort(c.services)
+	slices.Sort(c.state)
+	c.state = slices.Compact(c.state)
+	c.everyone(versions, opts)
+	return c
+}

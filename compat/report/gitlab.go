@@ -1,0 +1,56 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"strings"
+)
+
+type gitlabIssue struct {
+	Description string         `json:"description"`
+	CheckName   string         `json:"check_name"`
+	Fingerprint string         `json:"fingerprint"`
+	Severity    string         `json:"severity"` // info, minor, major, critical, blocker
+	Location    gitlabLocation `json:"location"`
+}
+
+type gitlabLocation struct {
+	Path  string      `json:"path"`
+	Lines gitlabLines `json:"lines"`
+}
+
+type gitlabLines struct {
+	Begin int `json:"begin"`
+}
+
+// GitLab writes a code quality report.
+func GitLab(w io.Writer, r *Report) error {
+	issues := []gitlabIssue{}
+	for _, c := range changes(r.Findings) {
+		if !c.InWindow || c.Waived {
+			continue
+		}
+		severity := map[string]string{"error": "critical", "warning": "minor"}[c.Severity]
+		if severity == "" {
+			severity = "info"
+		}
+		at := c.at()
+		if at == nil {
+			at = &Place{}
+		}
+		issues = append(issues, gitlabIssue{
+			Description: c.Message + ". Breaks " + c.When + ". Fix: " + c.Fix,
+			CheckName:   c.Rule, Fingerprint: fingerprint(&c.Finding), Severity: severity,
+			Location: gitlabLocation{Path: at.File, Lines: gitlabLines{Begin: max(at.Line, 1)}},
+		})
+	}
+	return JSON(w, issues)
+}
+
+// fingerprint tells a finding from others for as long as it stays, wherever
+// its line moves.
+func fingerprint(f *Finding) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, f.Path, f.Leg, f.Writer, f.Reader, f.Effect, f.Class}, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,211 @@
+package compat
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// witness is a message that shows a fault: it passes writer to writer and
+// shows the effect writer to reader.
+type witness struct {
+	effect  Effect
+	message *dynamicpb.Message
+	bytes   []byte
+	outcome string
+}
+
+// prove runs candidates until one shows the first of the effects that any of
+// them shows. Without one the fact has no effect: nil.
+func (c codec) prove(f *fact, effects []Effect) *witness {
+	best := len(effects)
+	var found *witness
+	for _, m := range c.candidates(f) {
+		w := c.run(f, m, effects[:best])
+		if w == nil {
+			continue
+		}
+		found, best = w, slices.Index(effects, w.effect)
+		if best == 0 {
+			break
+		}
+	}
+	return found
+}
+
+// run writes one candidate and reads it on both sides.
+func (c codec) run(f *fact, m *dynamicpb.Message, effects []Effect) *witness {
+	data, err := c.write(m)
+	if err != nil {
+		return nil // a writer could not have written it
+	}
+	self := codec{c.encoding, c.profile, c.writer, c.writer}
+	back, err := self.read(data, m.Descriptor(), false)
+	if err != nil || len(self.observe(m, back)) > 0 {
+		return nil
+	}
+	got, err := c.read(data, f.in.r, f.kind != fieldRequired)
+	if err != nil {
+		if !slices.Contains(effects, Fails) || !c.blames(f, m) {
+			return nil
+		}
+		return &witness{effect: Fails, message: m, bytes: data, outcome: "refused: " + err.Error()}
+	}
+	for _, e := range effects {
+		for _, o := range c.observe(m, got) {
+			if o.effect == e && o.in == f.in.r && (o.field == f.wf || slices.Contains(f.group, o.field)) {
+				return &witness{effect: e, message: m, bytes: data, outcome: outcomeText(o)}
+			}
+		}
+	}
+	return nil
+}
+
+// blames says that the message is refused because of what the fact is about:
+// without it, it is read.
+func (c codec) blames(f *fact, m *dynamicpb.Message) bool {
+	if f.kind == fieldRequired {
+		return true
+	}
+	without := dynamicpb.NewMessage(m.Descriptor())
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd != f.wf && !slices.Contains(f.group, fd) {
+			without.Set(fd, v)
+		}
+		return true
+	})
+	data, err := c.write(without)
+	if err != nil {
+		return false
+	}
+	_, err = c.read(data, f.in.r, true)
+	return err == nil
+}
+
+func outcomeText(o observation) string {
+	switch o.effect {
+	case Drop:
+		return o.wrote + " → " + o.reads
+	default:
+		return "wrote " + o.wrote + ", reads " + o.reads
+	}
+}
+
+// candidates lists messages that may show the fault, ordinary ones first.
+func (c codec) candidates(f *fact) []*dynamicpb.Message {
+	s := sampler{c.writer}
+	switch f.kind {
+	case fieldRequired:
+		return c.omitting(f, s)
+	case fieldDefault:
+		return []*dynamicpb.Message{s.base(f)}
+	case fieldPresence:
+		return c.each(f, s, []protoreflect.Value{zeroOf(f.wf)})
+	case fieldUTF8:
+		return c.each(f, s, s.badText(f))
+	case enumUnknown, enumRenumbered, enumRenamed, enumAlias, enumClosed:
+		return c.each(f, s, s.holding(f.in.w, f.wf, protoreflect.ValueOfEnum(f.number)))
+	case oneofJoined, keyCollision:
+		m := s.base(f)
+		for _, fd := range f.group[:2] {
+			values := s.values(m, fd, 1)
+			if len(values) == 0 {
+				return nil
+			}
+			m.Set(fd, values[0])
+		}
+		return []*dynamicpb.Message{m}
+	default:
+		return c.each(f, s, s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2))
+	}
+}
+
+func (s sampler) base(f *fact) *dynamicpb.Message {
+	m := dynamicpb.NewMessage(f.in.w)
+	s.fill(m, sampleDepth)
+	return m
+}
+
+// each puts each value into a message of its own.
+func (c codec) each(f *fact, s sampler, values []protoreflect.Value) []*dynamicpb.Message {
+	out := make([]*dynamicpb.Message, len(values))
+	for i, v := range values {
+		out[i] = s.base(f)
+		out[i].Set(f.wf, v)
+	}
+	return out
+}
+
+// omitting leaves out the required field, and sets what else the reader
+// requires and the writer has.
+func (c codec) omitting(f *fact, s sampler) []*dynamicpb.Message {
+	m := s.base(f)
+	numbers := f.in.r.RequiredNumbers()
+	for i := range numbers.Len() {
+		rf := f.in.r.Fields().ByNumber(numbers.Get(i))
+		if rf == f.rf {
+			continue
+		}
+		for _, wf := range c.writer.fields(f.in.w) {
+			if at := place(c.writer, c.reader, wf, f.in.r, f.json); at.peer == rf && wf != f.wf && !m.Has(wf) {
+				if values := s.values(m, wf, 1); len(values) > 0 {
+					m.Set(wf, values[0])
+				}
+			}
+		}
+	}
+	return []*dynamicpb.Message{m}
+}
+
+func zeroOf(fd protoreflect.FieldDescriptor) protoreflect.Value {
+	switch fd.Kind() {
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(0)
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte{})
+	}
+	for _, v := range scalars(fd) {
+		if isZero(fd, v) {
+			return v
+		}
+	}
+	return fd.Default()
+}
+
+// badText is a field that holds bytes that are not UTF-8, where they are not
+// checked.
+func (s sampler) badText(f *fact) []protoreflect.Value {
+	bad := protoreflect.ValueOfString("\xff")
+	m := dynamicpb.NewMessage(f.in.w)
+	if !f.wf.IsMap() {
+		return s.holding(f.in.w, f.wf, bad)
+	}
+	var out []protoreflect.Value
+	if key := f.wf.MapKey(); key.Kind() == protoreflect.StringKind {
+		v := m.NewField(f.wf)
+		v.Map().Set(bad.MapKey(), s.elements(f.wf.MapValue(), 1)[0])
+		out = append(out, v)
+	}
+	if f.wf.MapValue().Kind() == protoreflect.StringKind {
+		v := m.NewField(f.wf)
+		v.Map().Set(scalars(f.wf.MapKey())[0].MapKey(), bad)
+		out = append(out, v)
+	}
+	return out
+}
+
+// holding is a field that holds one element.
+func (s sampler) holding(md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, element protoreflect.Value) []protoreflect.Value {
+	v := dynamicpb.NewMessage(md).NewField(fd)
+	switch shapeOf(fd) {
+	case list:
+		v.List().Append(element)
+		return []protoreflect.Value{v}
+	case mapping:
+		v.Map().Set(scalars(fd.MapKey())[0].MapKey(), element)
+		return []protoreflect.Value{v}
+	default:
+		return []protoreflect.Value{element}
+	}
+}
