@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout"
 	"github.com/skewgate/skewgate/rollout/skew"
 )
@@ -64,11 +65,16 @@ func (a *api) checkStore(ctx context.Context) []Check {
 	if err != nil {
 		return []Check{{Name: "store", Fatal: true, Detail: err.Error(), Fix: "is the store up, and is store.url right?"}}
 	}
-	out := make([]Check, len(found))
-	for i, c := range found {
-		out[i] = Check{Name: "store " + c.Name, OK: c.OK, Fatal: c.Fatal, Detail: c.Detail, Fix: c.Fix}
+	return DoctorOf(found).Checks
+}
+
+// DoctorOf is the report on a store alone.
+func DoctorOf(found []owners.Check) Doctor {
+	var d Doctor
+	for _, c := range found {
+		d.add(Check{Name: "store " + c.Name, OK: c.OK, Fatal: c.Fatal, Detail: c.Detail, Fix: c.Fix})
 	}
-	return out
+	return d
 }
 
 // checkHosts: each class needs a ready host, each deployed version too.

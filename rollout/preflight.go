@@ -159,12 +159,12 @@ func preflightCallers(w World, spec Spec, base []assign.Version) []Reason {
 			continue // not twice for one caller
 		}
 		for _, v := range others(base, spec.To) {
-			if bad, _ := m.Pair(l.Caller, v); len(bad) > 0 {
+			if bad, _ := m.Pair(l.Caller, v); len(bad) > 0 && spec.Order != OrderAny {
 				out = append(out, Reason{
 					Code: CodeWrongOrder,
 					Message: fmt.Sprintf("the plan says objects first, but %s is live already and incompatible with %s, which objects still run: %s",
 						l.Caller, v, describe(bad)),
-					Next: fmt.Sprintf("roll %s back first, or --override REASON to let the objects catch up", l.Caller),
+					Next: fmt.Sprintf("roll %s back first, or --order any to let the objects catch up", l.Caller),
 				})
 				break
 			}

@@ -51,6 +51,12 @@ type Limits struct {
 	MaxP99Ratio  float64 `json:"maxP99Ratio"`  // how many times the others' p99 it may be
 }
 
+// Orders of a rollout of objects and one of their workers.
+const (
+	OrderObjectsFirst = "objects-first" // refuse when workers that need the new version are live already
+	OrderAny          = "any"           // let the objects catch up
+)
+
 // Spec is what a person asks for when starting a rollout.
 type Spec struct {
 	App       string       `json:"app"`
@@ -59,11 +65,12 @@ type Spec struct {
 	Bake      wire.Seconds `json:"bake"`  // after each step; 0 = no bake and no analysis
 	Move      Move         `json:"move"`
 	Limits    Limits       `json:"limits"`
-	AutoAbort bool         `json:"autoAbort"` // a failed bake goes back instead of pausing
-	Override  string       `json:"override"`  // why preflight's refusals are overruled
-	Replace   bool         `json:"replace"`   // start over the one that is under way
-	From      string       `json:"from"`      // what runs now, where no deployment is recorded and several versions are live
-	By        string       `json:"by"`        // who asks
+	Order     string       `json:"order,omitempty"` // objects-first, which is the default, or any
+	AutoAbort bool         `json:"autoAbort"`       // a failed bake goes back instead of pausing
+	Override  string       `json:"override"`        // why preflight's refusals are overruled
+	Replace   bool         `json:"replace"`         // start over the one that is under way
+	From      string       `json:"from"`            // what runs now, where no deployment is recorded and several versions are live
+	By        string       `json:"by"`              // who asks
 }
 
 // Rollout is one rollout under way or ended.
@@ -133,6 +140,9 @@ func (s Spec) withDefaults() Spec {
 	if len(s.Steps) == 0 {
 		s.Steps = []float64{100}
 	}
+	if s.Order == "" {
+		s.Order = OrderObjectsFirst
+	}
 	if s.Move.Mode == "" {
 		s.Move.Mode = routing.MoveLazy
 	}
@@ -169,6 +179,8 @@ func (s Spec) Validate() error {
 		return bad("durations must not be negative")
 	case !slices.Contains(modes, s.Move.Mode):
 		return bad("--move %q: use lazy, drain or now", s.Move.Mode)
+	case s.Order != OrderObjectsFirst && s.Order != OrderAny:
+		return bad("--order %q: use objects-first or any", s.Order)
 	case !(s.Move.Rate >= 0) || math.IsInf(s.Move.Rate, 0) || s.Move.InFlight < 0:
 		return bad("--move-rate and --max-moves must not be negative")
 	case !(s.Limits.MaxErrorRise >= 0 && s.Limits.MaxErrorRise <= 1) || !(s.Limits.MaxP99Ratio >= 1) || s.Limits.MinRequests < 0:

@@ -6,7 +6,17 @@ import "github.com/spf13/cobra"
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newServeCommand(env),
+		newAgentCommand(env),
+		newDoctorCommand(env),
+		newStoreCommand(env),
 		newEnvoyCommand(env),
+		newSkewCommand(env),
+		newCanICommand(env),
+		newRolloutCommand(env),
+		newObjectsCommand(env),
+		newHostsCommand(env),
+		newVersionsCommand(env),
+		newProxiesCommand(env),
 		newVersionCommand(env),
 	}
 }
