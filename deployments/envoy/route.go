@@ -75,7 +75,7 @@ func idHeaders(classes []routing.Class) []string {
 // forwarded lists the request headers that a picker decides by.
 func forwarded(classes []routing.Class) string {
 	names := append(idHeaders(classes), ":path", ":method", ":authority", "content-type", "content-length", "transfer-encoding",
-		"upgrade", "connection", "te", "grpc-timeout", "x-request-id", "traceparent", "tracestate",
+		"upgrade", "connection", "te", "grpc-timeout", "x-request-id", "x-forwarded-client-cert", "traceparent", "tracestate",
 		strings.ToLower(wire.HeaderCaller), strings.ToLower(wire.HeaderPreview), strings.ToLower(wire.HeaderVersionOverrides),
 		"cloudflare-workers-version-overrides", "cloudflare-workers-version-key")
 	var out []string

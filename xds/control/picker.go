@@ -1,6 +1,8 @@
 package control
 
 import (
+	"strings"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/wire"
 	"github.com/skewgate/skewgate/xds"
 )
 
@@ -87,6 +90,10 @@ func pickerRoutes(s routing.Spec) *routev3.RouteConfiguration {
 	})
 	rc.ResponseHeadersToRemove = []string{pinHeader} // the filter would tell the host otherwise
 	for _, vh := range rc.GetVirtualHosts() {
+		vh.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: strings.ToLower(wire.HeaderObjectVersion), Value: "%DYNAMIC_METADATA(skewgate:objectVersion)%"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}}
 		vh.RequestHeadersToRemove = []string{pinHeader} // after the filter has read it: hosts never see it
 	}
 	return rc
