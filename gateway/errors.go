@@ -46,12 +46,16 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, ev *Event, err er
 
 // unknown says what it means that a request was sent and no answer came.
 func (c *call) unknown(ctx context.Context, t *Target, result forward.Result) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	cause := context.Cause(ctx)
+	if cause != nil && !errors.Is(cause, errOwnerGone) && !errors.Is(cause, errDraining) {
+		return cause // the client went away
 	}
 	// The next request reads the pin again: the host may be gone.
 	if c.hold.e != nil {
 		c.hold.e.drop(t, 0)
+	}
+	if errors.Is(cause, errOwnerGone) {
+		return &wire.Problem{Code: wire.StaleInstance, Detail: fmt.Sprintf("host %s took the request and then lost its lease; whether it ran is not known", hostWord(t)), Token: t.Token, Err: result.Err}
 	}
 	var ne net.Error
 	if errors.As(result.Err, &ne) && ne.Timeout() {

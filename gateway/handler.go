@@ -25,6 +25,7 @@ type Gateway struct {
 	pins       *pins
 	held       heldBytes
 	hosts      hostReader
+	liveness   liveness
 	storeSlots chan struct{}
 	drain      drain
 }
@@ -145,7 +146,9 @@ func (g *Gateway) newCall(w http.ResponseWriter, r *http.Request, ev *Event, req
 func (c *call) end() {
 	c.hold.settled()
 	c.ev.Waited = c.hold.waited
-	c.ev.Move = c.d.moved
+	if c.ev.Move = c.d.moved; c.moved && c.ev.Move != nil {
+		c.ev.Move.Reason = moveUpgrade
+	}
 	c.body.close()
 }
 
@@ -174,7 +177,9 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 	}
 	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
 	a := attempt{call: c, target: t}
-	result := c.g.forward.Do(ctx, c.w, c.r, forward.Attempt{
+	watched, stop := c.g.doubt(ctx, t)
+	defer stop()
+	result := c.g.forward.Do(watched, c.w, c.r, forward.Attempt{
 		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
 	})
 	switch result.Stage {
@@ -184,9 +189,9 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 		return true, c.find.refused(ctx, c, t, a.refusal, &waitError{code: wire.OwnerMoving, why: "the host's gate refused: " + a.refusal.String()})
 	case forward.NotSent:
 		if ctx.Err() != nil {
-			return false, ctx.Err()
+			return false, context.Cause(ctx)
 		}
 		return true, c.find.refused(ctx, c, t, wire.Refusal{}, &waitError{code: wire.NoHost, why: "the host cannot be reached", err: result.Err})
 	}
-	return false, c.unknown(ctx, t, result)
+	return false, c.unknown(watched, t, result)
 }

@@ -334,3 +334,19 @@ func TestLargeBodiesPassAndReturn(t *testing.T) {
 		}
 	}
 }
+
+// What gates serve to gateways is out of a client's reach, however it is
+// spelled: a stamp would make the client's request look like ours.
+func TestReservedPathsAreRefused(t *testing.T) {
+	m := newMesh(t, func(m *mesh, _ *Options) { m.classes[0].Routes = []string{"/**", "/carts/{id}/**"} })
+	m.host("a", "v1")
+	m.table()
+	for _, path := range []string{"/_skewgate/release", "/%5Fskewgate/release", "//_skewgate/release", "/_skewgate%2Frelease", "/_skewgate"} {
+		if a := m.do(http.MethodPost, path, strings.NewReader("{}"), "cart-id", "1"); a.status != 404 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := m.get("/_skewgates", "cart-id", "1"); a.status != 200 {
+		t.Errorf("a path that only begins so: %d %s", a.status, a.body)
+	}
+}

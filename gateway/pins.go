@@ -120,6 +120,20 @@ func (e *pinEntry) raise(floor int64) {
 	e.mu.Unlock()
 }
 
+// forget drops every pin of a session that is over.
+func (p *pins) forget(sid string) {
+	for i := range p.shards {
+		s := &p.shards[i]
+		s.mu.RLock()
+		for _, e := range s.m {
+			if t := e.target.Load(); t != nil && t.SID == sid {
+				e.target.CompareAndSwap(t, nil)
+			}
+		}
+		s.mu.RUnlock()
+	}
+}
+
 // hold counts one more request that waits, unless there are limit already.
 func (e *pinEntry) hold(limit int) bool {
 	e.mu.Lock()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -43,6 +44,9 @@ func (g *Gateway) parse(s *snapshot, r *http.Request) (Request, error) {
 	if r.Method == http.MethodConnect {
 		return Request{}, &wire.Problem{Code: wire.NoRoute, Detail: "CONNECT is not served"}
 	}
+	if reserved(r.URL.Path) {
+		return Request{}, noRoute(r, errReserved)
+	}
 	m, err := s.table.Match(r.URL.EscapedPath())
 	if err != nil {
 		return Request{}, noRoute(r, err)
@@ -70,6 +74,21 @@ func (g *Gateway) parse(s *snapshot, r *http.Request) (Request, error) {
 		req.Deadline = time.Now().Add(d)
 	}
 	return req, nil
+}
+
+// errReserved answers requests for what gates and agents serve to gateways
+// only. Our stamp would make a client's look like one of ours.
+var errReserved = errors.New("paths below " + reservedPrefix + " are not for clients")
+
+const reservedPrefix = "/_skewgate"
+
+// reserved looks at the decoded path, as hosts do, and past empty segments.
+func reserved(path string) bool {
+	for strings.HasPrefix(path, "//") {
+		path = path[1:]
+	}
+	rest, ok := strings.CutPrefix(path, reservedPrefix)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 func noRoute(r *http.Request, err error) error {

@@ -169,7 +169,7 @@ func (g *Gateway) acquire(ctx context.Context, d *decision, pin owners.Pin, floo
 		switch {
 		case err != nil:
 			return nil, storeWait(err)
-		case won, now.State == owners.Owned && now.SID == h.Session: // the latter after a lost reply
+		case won, now.State == owners.Owned && now.SID == h.Session && now.Token > pin.Token: // the latter after a lost reply
 			d.moved = moveOf(pin, now, h.Name)
 			return targetOf(now, h.Addr, h.Name)
 		case now.State == pin.State && now.Token == pin.Token && now.SID == pin.SID:

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// A host that stands still answers nothing, and its connections stay open. Its
+// session is declared dead when its lease has passed; who waits for it must
+// hear of that, and the next request must not follow its pin.
+
+// When a request without an answer, and then again, asks whether its host's
+// session still lives.
+const (
+	doubtFirst = time.Second
+	doubtAgain = 2 * time.Second
+)
+
+// livenessAge is how old the answer may be: one reading of all sessions serves all who ask.
+const livenessAge = 500 * time.Millisecond
+
+// errOwnerGone ends an attempt whose host's session was declared dead.
+var errOwnerGone = errors.New("the host's session is over")
+
+// liveness knows which sessions are final, as of a moment ago.
+type liveness struct {
+	mu    sync.Mutex
+	read  time.Time
+	final map[string]bool
+}
+
+// sessionFinal says whether a session is final. A store that does not answer says nothing.
+func (g *Gateway) sessionFinal(ctx context.Context, sid string) bool {
+	l := &g.liveness
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.read) < livenessAge {
+		return l.final[sid]
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	start := time.Now()
+	sessions, err := g.opt.Store.Sessions(ctx)
+	g.metrics.storeCall("sessions", start, err)
+	l.read = time.Now()
+	if err != nil {
+		return false
+	}
+	known := l.final
+	l.final = map[string]bool{}
+	for _, s := range sessions {
+		if !s.State.Final() {
+			continue
+		}
+		l.final[s.ID] = true
+		if !known[s.ID] {
+			g.pins.forget(s.ID)
+		}
+	}
+	return l.final[sid]
+}
+
+// doubt watches one attempt at a pinned host and ends it when the host's
+// session is over. stop must be called when the attempt has ended.
+func (g *Gateway) doubt(ctx context.Context, t *Target) (_ context.Context, stop func()) {
+	if t.SID == "" || g.opt.Store == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var mu sync.Mutex // held while asking, so that stop waits for it
+	var timer *time.Timer
+	mu.Lock()
+	timer = time.AfterFunc(doubtFirst, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		if g.sessionFinal(ctx, t.SID) {
+			cancel(errOwnerGone)
+			return
+		}
+		timer.Reset(doubtAgain)
+	})
+	mu.Unlock()
+	return ctx, func() {
+		cancel(nil)
+		timer.Stop()
+		mu.Lock()   // whoever asks is told by ctx to end
+		mu.Unlock() //nolint:staticcheck // waits, protects nothing
+	}
+}
