@@ -167,12 +167,12 @@ func (w *Watcher) bury(ctx context.Context, s Session, now time.Duration) (Sessi
 func (w *Watcher) watchEpoch(ctx context.Context, e Epoch, now time.Duration) error {
 	switch {
 	case e.ID == "":
-		w.epoch = sighting{}
 		held, err := w.store.BeginEpoch(ctx)
-		if err == nil {
-			w.log.Warn("the store has lost its data or is new: holding", "epoch", held.ID, "for", w.store.MaxLease())
+		if err != nil {
+			return err
 		}
-		return err
+		w.epoch = sighting{held.ID, w.store.opt.Clock()}
+		w.log.Warn("the store has lost its data or is new: holding", "epoch", held.ID, "for", w.store.MaxLease())
 	case e.Open:
 		w.epoch = sighting{}
 	case w.epoch.value != e.ID:

@@ -138,7 +138,11 @@ func RedisReplicas(t testing.TB, n int, args ...string) (master *RedisServer, re
 	for _, r := range replicas {
 		r.waitFor("the link to the master", func() bool { return r.Info("master_link_status") == "up" })
 	}
-	master.waitFor("its replicas", func() bool { return master.Info("connected_slaves") == fmt.Sprint(n) })
+	for i := range n { // WAIT counts those that are online
+		master.waitFor("its replicas", func() bool {
+			return strings.Contains(master.Info(fmt.Sprintf("slave%d", i)), "state=online")
+		})
+	}
 	return master, replicas
 }
 
