@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newServeCommand(env),
+		newCompatCommand(env),
 		newAgentCommand(env),
 		newDoctorCommand(env),
 		newStoreCommand(env),

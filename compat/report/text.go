@@ -126,7 +126,7 @@ func (t *textWriter) table(r *Report) {
 	}
 	t.printf("\n  %-*s", width, "worker ↓   object →")
 	for _, o := range objects {
-		t.printf("  %-*s", max(6, len(name(o))), name(o))
+		t.printf("  %*s", max(6, len(name(o))), name(o))
 	}
 	t.printf("\n")
 	for _, w := range workers {
@@ -136,7 +136,8 @@ func (t *textWriter) table(r *Report) {
 			if !cells[[2]string{w, o}] {
 				text, code = "BREAKS", red
 			}
-			t.printf("  %s", t.paint(code, fmt.Sprintf("%-*s", max(6, len(name(o))), text)))
+			pad := strings.Repeat(" ", max(6, len(name(o)))-len(text))
+			t.printf("  %s%s", pad, t.paint(code, text))
 		}
 		t.printf("\n")
 	}
@@ -184,7 +185,11 @@ func (t *textWriter) change(c *change) {
 	}
 	t.printf("  %s  %s  %s\n", t.paint(code, fmt.Sprintf("%-7s", c.Severity)), t.paint(bold, c.Rule), placeText(&c.Finding))
 	t.printf("           %s\n", c.Message)
-	t.printf("           %-8s %s%s\n", "breaks:", c.When, c.reach())
+	when := "breaks:"
+	if c.Severity != "error" {
+		when = "when:"
+	}
+	t.printf("           %-8s %s%s\n", when, c.When, c.reach())
 	if c.Witness != nil {
 		t.printf("           %-8s %s\n", "shown:", witnessText(c.Witness, c.encodings))
 	}

@@ -1,0 +1,53 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// PlanText writes a plan for people.
+func PlanText(w io.Writer, p *Plan, opts Options) error {
+	t := &textWriter{color: opts.Color}
+	t.printf("%s  order: %s\n", t.paint(bold, p.Old+" → "+p.New), t.paint(bold, orderText(p.Order)))
+	switch p.Rollback {
+	case RollbackSafe:
+		t.printf("going back: safe at every step\n")
+	case RollbackUnsafe:
+		t.printf("going back: unsafe from the marked step on, as soon as new code has written\n")
+	default:
+		t.printf("going back: state was not checked\n")
+	}
+	t.printf("\n")
+	for i, s := range p.Steps {
+		t.printf("%3d  %s\n", i+1, s.Do)
+		t.printf("     %s\n", t.paint(dim, "workers "+strings.Join(s.Workers, ", ")+"   objects "+strings.Join(s.Objects, ", ")))
+		if s.NoReturn {
+			t.printf("     %s %s\n", t.paint(red, "point of no return:"), strings.Join(s.NoReturnRules, "; "))
+		}
+	}
+	for _, release := range p.Releases {
+		t.printf("\nrelease: %s\n", t.paint(bold, release.Name))
+		for _, c := range release.Changes {
+			t.printf("  - %s\n    %s %s%s\n", c.Do, t.paint(dim, c.Rule), c.Path, at(c))
+		}
+	}
+	t.notices(p.Notices)
+	if _, err := w.Write(t.Bytes()); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	return nil
+}
+
+func at(c Change) string {
+	if c.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("  %s:%d", c.File, c.Line)
+}
+
+func orderText(order string) string {
+	return map[string]string{
+		AnyOrder: "ANY", ObjectsFirst: "OBJECTS FIRST", WorkersFirst: "WORKERS FIRST", ExpandContract: "EXPAND, THEN CONTRACT (two releases)",
+	}[order]
+}
