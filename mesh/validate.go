@@ -87,7 +87,11 @@ func (v *validator) store() {
 func (v *validator) listen() {
 	l := v.yaml.Listen
 	seen := map[string]string{}
-	for _, e := range [...]struct{ key, addr string }{{"gateway", l.Gateway}, {"picker", l.Picker}, {"xds", l.XDS}, {"admin", l.Admin}, {"store", l.Store}} {
+	listeners := []struct{ key, addr string }{{"gateway", l.Gateway}, {"picker", l.Picker}, {"xds", l.XDS}, {"admin", l.Admin}}
+	if v.mesh.Store.Embedded() {
+		listeners = append(listeners, struct{ key, addr string }{"store", l.Store})
+	}
+	for _, e := range listeners {
 		v.address(at("listen", e.key), e.addr, true)
 		if _, port, _ := net.SplitHostPort(e.addr); port != "" && port != "0" {
 			if other, ok := seen[e.addr]; ok {

@@ -24,7 +24,7 @@ func (s *server) openStore(ctx context.Context) error {
 		}
 		url = s.embedded.URL()
 	} else if s.o.fresh {
-		return errors.New("--store-init is for the embedded store\n    → for this one, say once that there are no hosts yet: skewgate store init --config " + s.o.config)
+		return errors.New("--store-init is for the embedded store\n    → for this one, say once that there are no hosts yet: skewgate store init --store " + url)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -74,7 +74,7 @@ func (s *server) probe(ctx context.Context) error {
 		case s.embedded != nil && (c.Name == "persistence" || c.Name == "epoch"):
 			// Said above, in words that fit.
 		default:
-			s.log.Warn("store: "+c.Detail, "check", c.Name, "fix", c.Fix)
+			s.log.Warn("the store is doubtful", "check", c.Name, "found", c.Detail, "fix", c.Fix)
 		}
 	}
 	if len(fatal) > 0 {
