@@ -1,6 +1,7 @@
 package control
 
 import (
+	"net/http"
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -72,29 +73,30 @@ func packed(m proto.Message) *anypb.Any {
 // again and the client notices nothing. No retry policy: a retry would drop
 // the pick.
 func pickerRoutes(s routing.Spec) *routev3.RouteConfiguration {
-	rc := xds.Routes(s, func(c routing.Class) *routev3.Route {
-		cluster := xds.AppClusterName(c.App)
-		if c.Mode == routing.ModeObserve {
-			cluster = xds.ObserveClusterName(c.Name)
-		}
-		return &routev3.Route{Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
-			Timeout:          durationpb.New(0),
-			IdleTimeout:      durationpb.New(0),
-			InternalRedirectPolicy: &routev3.InternalRedirectPolicy{
-				MaxInternalRedirects:     wrapperspb.UInt32(3),
-				RedirectResponseCodes:    []uint32{307},
-				AllowCrossSchemeRedirect: true,
-			},
-		}}}
-	})
+	rc := xds.Routes(s, pickerRoute)
 	rc.ResponseHeadersToRemove = []string{pinHeader} // the filter would tell the host otherwise
 	for _, vh := range rc.GetVirtualHosts() {
-		vh.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
-			Header:       &corev3.HeaderValue{Key: strings.ToLower(wire.HeaderObjectVersion), Value: "%DYNAMIC_METADATA(skewgate:objectVersion)%"},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}}
 		vh.RequestHeadersToRemove = []string{pinHeader} // after the filter has read it: hosts never see it
 	}
 	return rc
+}
+
+func pickerRoute(c routing.Class) *routev3.Route {
+	action := &routev3.RouteAction{Timeout: durationpb.New(0), IdleTimeout: durationpb.New(0)}
+	route := &routev3.Route{Action: &routev3.Route_Route{Route: action}}
+	if c.Mode == routing.ModeObserve {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: xds.ObserveClusterName(c.Name)}
+		return route
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: xds.AppClusterName(c.App)}
+	action.InternalRedirectPolicy = &routev3.InternalRedirectPolicy{
+		MaxInternalRedirects:     wrapperspb.UInt32(3),
+		RedirectResponseCodes:    []uint32{http.StatusTemporaryRedirect},
+		AllowCrossSchemeRedirect: true,
+	}
+	route.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{
+		Header:       &corev3.HeaderValue{Key: strings.ToLower(wire.HeaderObjectVersion), Value: "%DYNAMIC_METADATA(skewgate:objectVersion)%"},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}}
+	return route
 }
