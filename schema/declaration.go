@@ -36,6 +36,10 @@ type declaration struct {
 	parent     int    // index in the file, -1 at the top
 	digest     tokenDigest
 	refs       []string // types named by fields and methods, extendees, relevant options; as written
+
+	group                      bool // a message that is a field of its parent too
+	extendable                 bool // a message with extension ranges
+	clientStream, serverStream bool // of a method, whose first refs are its request and response
 }
 
 // importDecl is one import statement.
@@ -55,6 +59,10 @@ type fileDecls struct {
 	imports []importDecl
 	decls   []declaration
 	options []span // custom options that no rule reads, with their brackets or statements
+	extends []span // extend blocks, in order
+	header  []span // syntax or edition, package, features
+	// headerExtension: a feature of the file is an extension.
+	headerExtension bool
 	// odd: the scanner met what it does not understand. The compiler will
 	// mostly refuse it; until then the file counts as one whole.
 	odd bool

@@ -194,6 +194,7 @@ func (p *declareParser) parseFile() {
 			p.file.pkg = p.typeName()
 			p.scope = p.file.pkg
 			p.expect(";")
+			p.file.header = append(p.file.header, span{start, p.lex.start})
 		case p.lex.is("import"):
 			p.parseImport()
 		case p.lex.is("option"):
@@ -210,8 +211,10 @@ func (p *declareParser) parseFile() {
 func (p *declareParser) keepContext(statement func()) {
 	from := p.lex.start
 	statement()
-	l := newLexer(p.lex.text[from:min(p.lex.start, len(p.lex.text))])
+	p.file.header = append(p.file.header, span{from, p.lex.start})
+	l := newLexer(p.lex.text[from:p.lex.start])
 	for l.next() != tokenEOF && l.kind != tokenBad {
+		p.file.headerExtension = p.file.headerExtension || l.is("(")
 		p.file.context = append(append(p.file.context, l.token()...), 0)
 	}
 }

@@ -74,8 +74,12 @@ func (p *declareParser) parseField(start int, extendee string) {
 		p.enter(declExtension, start)
 		p.ref(extendee)
 	}
-	if (p.lex.is("optional") || p.lex.is("required") || p.lex.is("repeated")) && !p.peekIs(".") && !p.peekIs("=") {
+	if p.lex.is("optional") || p.lex.is("required") || p.lex.is("repeated") {
+		end := p.lex.end
 		p.next()
+		if p.lex.start == end { // optional.Foo: not a label, to some
+			p.file.odd = true
+		}
 	}
 	isGroup := false
 	switch {
@@ -118,6 +122,7 @@ func (p *declareParser) parseField(start int, extendee string) {
 	}
 	if isGroup && p.lex.is("{") {
 		index := p.enter(declMessage, groupStart)
+		p.file.decls[index].group = true
 		p.messageBody(index, name, groupStart)
 		p.leaveBehind()
 	} else {
@@ -130,6 +135,7 @@ func (p *declareParser) parseField(start int, extendee string) {
 
 // parseExtend makes each field a declaration; the block itself is none.
 func (p *declareParser) parseExtend() {
+	start := p.lex.start
 	p.next()
 	extendee := p.typeName()
 	p.nested("", func() {
@@ -139,9 +145,13 @@ func (p *declareParser) parseExtend() {
 		}
 		p.parseField(p.lex.start, extendee)
 	})
+	p.file.extends = append(p.file.extends, span{start, p.lex.start})
 }
 
 func (p *declareParser) parseExtensionRange() {
+	if n := len(p.open); n > 0 {
+		p.file.decls[p.open[n-1].index].extendable = true
+	}
 	for !p.isEnd() && !p.lex.is(";") {
 		if p.lex.is("[") {
 			p.parseBracketOptions()
@@ -208,9 +218,9 @@ func (p *declareParser) parseMethod() {
 	name := p.word()
 	p.file.decls[index].name = p.join(name)
 	p.named(name, start)
-	p.methodType()
+	p.file.decls[index].clientStream = p.methodType()
 	p.expect("returns")
-	p.methodType()
+	p.file.decls[index].serverStream = p.methodType()
 	if p.lex.is("{") {
 		p.nested("", p.parseOption)
 	} else {
@@ -219,14 +229,16 @@ func (p *declareParser) parseMethod() {
 	p.leaveBehind()
 }
 
-func (p *declareParser) methodType() {
+func (p *declareParser) methodType() (isStream bool) {
 	p.expect("(")
 	if p.lex.is("stream") && !p.peekIs(")") {
 		if p.peekIs(".") { // `stream .a.B` or the type stream.B: compilers disagree
 			p.file.odd = true
 		}
+		isStream = true
 		p.next()
 	}
 	p.ref(p.typeName())
 	p.expect(")")
+	return isStream
 }

@@ -8,7 +8,7 @@ import (
 
 func digest(t *testing.T, files map[string]string) string {
 	t.Helper()
-	set, err := schema.Load(t.Context(), schema.Sources(files), schema.Options{Full: true})
+	set, err := schema.Load(t.Context(), schema.Sources(files), schema.Options{Want: everything, Full: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -188,8 +188,8 @@ func decodeJSONImage(data []byte) (*descriptorpb.FileDescriptorSet, map[string]b
 	}
 	if bytes.Contains(data, []byte(`"[`)) {
 		if err := completeImage("", set); err == nil {
-			if files, err := buildFiles(set); err == nil {
-				read.Resolver = dynamicpb.NewTypes(files)
+			if linked, err := FromDescriptorSet("", set, nil); err == nil {
+				read.Resolver = dynamicpb.NewTypes(linked.Files())
 				again := new(descriptorpb.FileDescriptorSet)
 				if read.Unmarshal(data, again) == nil {
 					set = again

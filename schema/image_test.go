@@ -21,7 +21,7 @@ import (
 
 func compiled(t *testing.T, files map[string]string) *descriptorpb.FileDescriptorSet {
 	t.Helper()
-	set, err := schema.Load(t.Context(), schema.Sources(files), schema.Options{Full: true})
+	set, err := schema.Load(t.Context(), schema.Sources(files), schema.Options{Want: everything, Full: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,6 +161,6 @@ func TestCompileErrorsHaveTheirPlace(t *testing.T) {
 		"a.proto": "syntax = \"proto3\";\npackage a;\nmessage M {\n  Missing x = 1;\n  string y = 1;\n}\nservice A { rpc X(M) returns (M); }\n",
 		"b.proto": "syntax = \"proto3\";\nmessage {\n",
 	})
-	_, err := load(t, dir, schema.Options{Want: func(*schema.Manifest) *schema.Want { return &schema.Want{All: true} }})
+	_, err := load(t, dir, schema.Options{Want: everything})
 	wantError(t, err, dir+"/a.proto:4:3: ", "Missing", dir+"/a.proto:5:", dir+"/b.proto:2:9: ")
 }

@@ -55,6 +55,12 @@ func (o Options) want(m *Manifest) *Want {
 	return nil
 }
 
+// wantsEverything: all services, or all there is.
+func (o Options) wantsEverything(m *Manifest) bool {
+	w := o.want(m)
+	return w == nil || w.All
+}
+
 func (o Options) name(in Input) string {
 	switch {
 	case o.Name != "":
@@ -71,12 +77,15 @@ func Load(ctx context.Context, in Input, opts Options) (*Set, error) {
 	case KindImage, KindStdin, KindRegistry:
 		return loadImage(ctx, in, opts)
 	}
-	side, err := openSide(ctx, in, opts)
+	g, err := openGraph(ctx, in, opts)
 	if err != nil {
 		return nil, err
 	}
-	set, err := side.full(ctx)
-	return set, errors.Join(err, side.close())
+	set, err := g.side.compileAll(ctx, g, opts.Full)
+	if err := errors.Join(err, g.side.close()); err != nil {
+		return nil, err
+	}
+	return set, nil
 }
 
 // readManifest gives the manifest of an input, nil when it has none. With

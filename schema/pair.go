@@ -1,75 +1,146 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Pair is two versions of one schema, loaded together.
+// Pair is two versions of one schema, loaded together so that what is equal on
+// both sides costs nothing.
 //
-// What is equal on both sides, all that it reaches included and comments and
-// layout aside, is not compiled: it is in neither Set, and Unchanged has it.
-// A caller that walks services or messages by name asks UnchangedService or
-// UnchangedMessage first: a name that is in neither Set and not unchanged
-// exists on neither side. A service that exists on one side only is in that
-// side's Set with all its methods and their cardinality; its request and
-// response types have no fields there, for there is nothing to compare them
-// with.
+// Equal means: the same tokens, comments and layout and options that no rule
+// reads aside, and the same of everything that is reached. What is equal is
+// not compiled and is in neither Set; UnchangedService, UnchangedMethod and
+// UnchangedMessage know it. So a caller that walks by name asks these first:
+// what neither Set has and is not unchanged exists on neither side.
 //
-// Options.Full switches all of this off.
+// A service or method of one side only is in that side's Set with its name
+// and cardinality, but its request and response may be placeholders
+// (IsPlaceholder): there is nothing to compare them with, so they may not have
+// been compiled. Messages that were wanted for themselves are always whole.
+//
+// Options.Full switches all of this off, which must not change any finding.
 type Pair struct {
 	Old, New *Set
 
-	unchanged         []Unchanged
-	unchangedServices map[protoreflect.FullName]bool
-	unchangedMessages map[protoreflect.FullName]bool
+	unchanged map[protoreflect.FullName]Unchanged
+	methods   map[protoreflect.FullName]bool // unchanged ones
 }
 
-// Unchanged is a wanted service or message that is equal on both sides with
-// everything it reaches.
+// Unchanged is a service or message that was wanted and is equal on both
+// sides; or a service in which some methods are.
 type Unchanged struct {
 	Name    protoreflect.FullName
-	Methods int  // of a service
 	Message bool // a message, not a service
+	Methods int  // unchanged methods of a service
+	Partial bool // the service has other methods, and is in the Sets with those
 }
 
-// Unchanged lists what was wanted and is equal on both sides, by name.
-func (p *Pair) Unchanged() []Unchanged { return p.unchanged }
+// Unchanged lists what is left out of the Sets for being equal, by name.
+func (p *Pair) Unchanged() []Unchanged {
+	return slices.SortedFunc(maps.Values(p.unchanged), func(a, b Unchanged) int { return cmp.Compare(a.Name, b.Name) })
+}
 
-// UnchangedService tells that a service is equal on both sides, so that there
-// is nothing to find in it: it counts as checked, without descriptors.
-func (p *Pair) UnchangedService(name protoreflect.FullName) bool { return p.unchangedServices[name] }
+// UnchangedService tells that a service is equal on both sides: it counts as
+// checked, without descriptors.
+func (p *Pair) UnchangedService(name protoreflect.FullName) bool {
+	u, ok := p.unchanged[name]
+	return ok && !u.Partial && !u.Message
+}
 
-// UnchangedMessage is UnchangedService for a message that was wanted for
-// itself.
-func (p *Pair) UnchangedMessage(name protoreflect.FullName) bool { return p.unchangedMessages[name] }
+// UnchangedMethod tells it of one method, by its full name.
+func (p *Pair) UnchangedMethod(name protoreflect.FullName) bool { return p.methods[name] }
+
+// UnchangedMessage tells it of a message that was wanted for itself.
+func (p *Pair) UnchangedMessage(name protoreflect.FullName) bool { return p.unchanged[name].Message }
 
 // LoadPair loads two inputs, in parallel. opts.Name is not used: a Set is
-// named after its input where that has a name, else "old" and "new".
+// named after its input where that has a name of its own, else "old" or "new".
 func LoadPair(ctx context.Context, oldInput, newInput Input, opts Options) (*Pair, error) {
-	p := &Pair{}
-	var errs [2]error
-	group, ctx := errgroup.WithContext(ctx)
-	for i, side := range []struct {
-		in   Input
-		name string
-		set  **Set
-	}{{oldInput, "old", &p.Old}, {newInput, "new", &p.New}} {
-		group.Go(func() error {
-			opts := opts
-			if opts.Name = side.in.label(); opts.Name == "" {
-				opts.Name = side.name
-			}
-			*side.set, errs[i] = Load(ctx, side.in, opts)
-			return nil // the other side's problems are wanted too
-		})
+	inputs := [2]Input{oldInput, newInput}
+	options := [2]Options{opts, opts}
+	for i, fallback := range []string{"old", "new"} {
+		options[i].Name = cmp.Or(inputs[i].label(), fallback)
+		options[i].Parallelism = max(1, opts.parallelism()/2)
 	}
-	group.Wait() //nolint:errcheck // each side's error is in errs
-	if err := errors.Join(errs[:]...); err != nil {
+	if opts.Full || !inputs[0].hasSources() || !inputs[1].hasSources() {
+		return loadApart(ctx, inputs, options)
+	}
+	var sides [2]*graph
+	err := both(func(i int) (err error) {
+		sides[i], err = openGraph(ctx, inputs[i], options[i])
+		return err
+	})
+	defer func() {
+		for _, g := range sides {
+			if g != nil {
+				err = errors.Join(err, g.side.close())
+			}
+		}
+	}()
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return loadTogether(ctx, sides)
+}
+
+func (in Input) hasSources() bool {
+	return in.Kind == KindDir || in.Kind == KindGit || in.Kind == KindSources
+}
+
+// loadApart loads each side as if there were no other.
+func loadApart(ctx context.Context, inputs [2]Input, options [2]Options) (*Pair, error) {
+	var sets [2]*Set
+	err := both(func(i int) (err error) {
+		sets[i], err = Load(ctx, inputs[i], options[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Pair{Old: sets[0], New: sets[1]}, nil
+}
+
+// both runs a function for the old and the new side at once and gives the
+// problems of both.
+func both(run func(i int) error) error {
+	done := make(chan error)
+	go func() { done <- run(1) }()
+	errs := []error{run(0)}
+	return errors.Join(append(errs, <-done)...)
+}
+
+func openGraph(ctx context.Context, in Input, opts Options) (*graph, error) {
+	side, err := openSide(ctx, in, opts)
+	if err != nil {
+		return nil, err
+	}
+	x, err := buildIndex(ctx, side)
+	if err != nil {
+		return nil, errors.Join(err, side.close())
+	}
+	return newGraph(x), nil
+}
+
+// loadTogether compiles what differs.
+func loadTogether(ctx context.Context, sides [2]*graph) (*Pair, error) {
+	d, understood := newDifference(sides)
+	var sets [2]*Set
+	err := both(func(i int) (err error) {
+		if !understood {
+			sets[i], err = sides[i].side.compileAll(ctx, sides[i], true)
+			return err
+		}
+		sets[i], err = d.sides[i].compile(ctx, nil, false)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Pair{Old: sets[0], New: sets[1], unchanged: d.unchanged, methods: d.methods}, nil
 }

@@ -64,6 +64,9 @@ func commit(t *testing.T, dir string, files map[string]string, tags ...string) s
 	return git(t, dir, "rev-parse", "HEAD")
 }
 
+// everything wants all there is.
+func everything(*schema.Manifest) *schema.Want { return &schema.Want{All: true} }
+
 // load loads what a person would type.
 func load(t *testing.T, text string, opts schema.Options) (*schema.Set, error) {
 	t.Helper()

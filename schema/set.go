@@ -37,6 +37,7 @@ type Set struct {
 	services []protoreflect.ServiceDescriptor
 	messages []protoreflect.MessageDescriptor
 	places   placer
+	partial  bool // some methods are shown without their types
 }
 
 // placer finds declarations in sources.
@@ -48,35 +49,33 @@ type placer interface {
 // each import is in it, or is one of the well-known types. Its files are the
 // input's own, but for those that own (when not nil) says are imports.
 func FromDescriptorSet(name string, set *descriptorpb.FileDescriptorSet, own func(path string) bool) (*Set, error) {
-	s := &Set{Name: name, own: map[string]bool{}, protos: set.GetFile()}
+	s := &Set{Name: name, own: map[string]bool{}, protos: set.GetFile(), places: infoPlacer{}}
 	for _, file := range s.protos {
 		if own == nil || own(file.GetName()) {
 			s.own[file.GetName()] = true
 		}
 	}
-	files, err := buildFiles(set)
-	if err != nil {
+	if err := s.link(); err != nil {
 		return nil, err
 	}
-	s.files = files
-	s.places = infoPlacer{}
-	s.index()
 	return s, nil
 }
 
-// buildFiles is protodesc.NewFiles, which must not end the process whatever
-// is in the set.
-func buildFiles(set *descriptorpb.FileDescriptorSet) (files *protoregistry.Files, err error) {
+// link makes descriptors of the protos. protodesc must not end the process
+// whatever is in them.
+func (s *Set) link() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			files, err = nil, fmt.Errorf("link descriptors: %v", r)
+			err = fmt.Errorf("link descriptors: %v", r)
 		}
 	}()
-	files, err = protodesc.NewFiles(set)
+	options := protodesc.FileOptions{AllowUnresolvable: s.partial}
+	s.files, err = options.NewFiles(&descriptorpb.FileDescriptorSet{File: s.protos})
 	if err != nil {
-		return nil, fmt.Errorf("link descriptors: %w", err)
+		return fmt.Errorf("link descriptors: %w", err)
 	}
-	return files, nil
+	s.index()
+	return nil
 }
 
 func (s *Set) index() {

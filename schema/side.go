@@ -127,6 +127,19 @@ func (s *side) read(importPath string) ([]byte, error) {
 		}
 		return data, err
 	}
+	return s.onProtoPath(importPath)
+}
+
+// outside reads a file that is not the input's own.
+func (s *side) outside(importPath string) (text []byte, builtIn bool, err error) {
+	text, err = s.onProtoPath(importPath)
+	if known, ok := wellKnown(importPath); ok && errors.Is(err, fs.ErrNotExist) {
+		return []byte(known), true, nil
+	}
+	return text, false, err
+}
+
+func (s *side) onProtoPath(importPath string) ([]byte, error) {
 	if clean, ok := cleanSlashPath(importPath); !ok || clean != importPath {
 		return nil, fmt.Errorf("import %s: %w", importPath, fs.ErrNotExist)
 	}
@@ -183,72 +196,11 @@ func (s *side) display(importPath string) string {
 	return importPath
 }
 
-// full compiles every file of the side.
-func (s *side) full(ctx context.Context) (*Set, error) {
-	if err := s.checkImports(s.paths); err != nil {
-		return nil, err
-	}
-	protos, err := compile(ctx, s, s.paths, s.opts.parallelism())
-	if err != nil {
-		return nil, err
-	}
-	set, err := FromDescriptorSet(s.name, protos, func(p string) bool { _, own := s.own[p]; return own })
-	if err != nil {
-		return nil, err
-	}
-	set.Manifest = s.manifest
-	set.places = newSourcePlacer(s)
-	return set, nil
-}
-
-// checkImports finds imports that nothing has, in files and in what they
-// import, and says where one may be.
-func (s *side) checkImports(paths []string) error {
-	var problems problem.List
-	seen := map[string]bool{}
-	queue := slices.Clone(paths)
-	names := newInterner()
-	for len(queue) > 0 {
-		p := queue[0]
-		queue = queue[1:]
-		if seen[p] {
-			continue
-		}
-		seen[p] = true
-		text, err := s.read(p)
-		if err != nil {
-			continue // a well-known type: every other import was tried below
-		}
-		for _, imp := range declare(text, names).imports {
-			if s.has(imp.path) {
-				queue = append(queue, imp.path)
-				continue
-			}
-			line, column := linePosition(text, imp.pathAt)
-			problems = append(problems, problem.Problem{File: s.display(p), Line: line, Column: column,
-				Message: fmt.Sprintf("import %q is not found", imp.path), Hint: s.importHint(imp.path)})
-		}
-	}
-	sortProblems(problems)
-	return problems.Err()
-}
-
-func (s *side) has(importPath string) bool {
-	if _, ok := s.own[importPath]; ok {
-		return true
-	}
-	if _, ok := wellKnown(importPath); ok {
-		return true
-	}
-	if clean, ok := cleanSlashPath(importPath); !ok || clean != importPath {
-		return false
-	}
-	for _, dir := range s.protoPath {
-		if dir.hasFile(importPath) {
-			return true
-		}
-	}
-	return false
+// compileAll makes the Set of a side on its own, of all that is wanted.
+func (s *side) compileAll(ctx context.Context, g *graph, full bool) (*Set, error) {
+	roots, missing := g.wanted(s.opts.want(s.manifest))
+	odd := g.oddWhere(missing || s.opts.wantsEverything(s.manifest))
+	return g.whole(roots).compile(ctx, odd, full || len(odd) > 0)
 }
 
 // importHint looks for a file whose path only lacks the front part, or has too

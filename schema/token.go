@@ -51,8 +51,11 @@ var charClass = func() (t [256]uint8) {
 	return t
 }()
 
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// newLexer starts behind a byte order mark: offsets count from there.
 func newLexer(text []byte) lexer {
-	return lexer{text: bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))}
+	return lexer{text: bytes.TrimPrefix(text, byteOrderMark)}
 }
 
 // next moves to the next token and gives its kind.
