@@ -3,15 +3,309 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // PostgresOptions say how to keep objects in PostgreSQL.
 type PostgresOptions struct {
-	Lease time.Duration // of the host
+	// Lease of the host; 15s. Locks are waited for, and may be held by a
+	// process that stands still, for at most half of it, so that a frozen host
+	// cannot block its successor.
+	Lease time.Duration
 }
 
-// OpenPostgres connects.
-func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (Driver, error) {
-	return nil, errors.New("PostgreSQL storage is not built in yet")
+// Postgres is the Driver that keeps objects in PostgreSQL, in the tables
+// skewgate_fence and skewgate_values, which it makes.
+//
+// Every access is one implicit transaction, sent in one go: no transaction is
+// ever open while this process thinks. A claim is a conditional UPDATE of the fence row; a
+// write first locks that row and then changes fence and values in one statement that checks it; a
+// read is one statement, hence one snapshot, of fence and values together.
+type Postgres struct{ pool *pgxpool.Pool }
+
+// schema is made under an advisory lock: two hosts may start at once.
+const (
+	schemaLock = 0x736b6577 // "skew"
+	schema     = `
+CREATE TABLE IF NOT EXISTS skewgate_fence (
+	object   text COLLATE "C" PRIMARY KEY,
+	token    bigint NOT NULL,
+	sid      text   NOT NULL,
+	n        bigint NOT NULL,
+	revision bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS skewgate_values (
+	object text COLLATE "C",
+	key    bytea,
+	value  bytea NOT NULL,
+	PRIMARY KEY (object, key)
+)`
+)
+
+// holds is the fence's condition; $1 to $4 are the arguments that every statement begins with.
+const holds = `object = $1 AND token = $2 AND sid = $3 AND n = $4`
+
+const (
+	claimSQL = `
+INSERT INTO skewgate_fence AS f (object, token, sid, n) VALUES ($1, $2, $3, $4)
+ON CONFLICT (object) DO UPDATE SET token = $2, sid = $3, n = $4
+WHERE f.token < $2 OR (f.token = $2 AND f.sid = $3 AND f.n <= $4)
+RETURNING revision`
+	loadSQL = `
+SELECT v.key, v.value FROM skewgate_values v
+WHERE v.object = $1 AND EXISTS (SELECT FROM skewgate_fence WHERE ` + holds + `)
+ORDER BY v.key LIMIT $5`
+	readSQL = `
+WITH f AS (SELECT revision FROM skewgate_fence WHERE ` + holds + `)
+SELECT f.revision, v.key, v.value FROM f LEFT JOIN skewgate_values v ON v.object = $1 AND v.key = ANY($5)`
+	listSQL = `
+WITH f AS (SELECT revision FROM skewgate_fence WHERE ` + holds + `)
+SELECT f.revision, v.key, v.value FROM f LEFT JOIN LATERAL (
+	SELECT key, value FROM skewgate_values
+	WHERE object = $1 AND key >= $5 AND ($6::bytea IS NULL OR key < $6)
+	ORDER BY key ASC LIMIT $7
+) v ON true ORDER BY v.key ASC`
+	// The lock comes in a statement of its own: the next one's snapshot is then
+	// later than whatever the lock was waited for.
+	lockSQL  = `SELECT FROM skewgate_fence WHERE ` + holds + ` FOR NO KEY UPDATE`
+	writeSQL = `
+WITH f AS (
+	UPDATE skewgate_fence SET revision = revision + 1
+	WHERE ` + holds + ` AND ($5::bigint < 0 OR revision = $5) RETURNING object
+), d AS (
+	DELETE FROM skewgate_values v USING f WHERE v.object = f.object AND v.key = ANY($6::bytea[])
+), p AS (
+	INSERT INTO skewgate_values (object, key, value)
+	SELECT f.object, u.key, u.value FROM f, unnest($7::bytea[], $8::bytea[]) AS u(key, value)
+	ON CONFLICT (object, key) DO UPDATE SET value = excluded.value
+)
+SELECT count(*) FROM f`
+	fenceSQL = `SELECT token, sid, n FROM skewgate_fence WHERE object = $1`
+)
+
+var listReverseSQL = strings.ReplaceAll(listSQL, " ASC", " DESC")
+
+// OpenPostgres connects and makes the tables. A write that returned nil is as
+// durable as a commit of that server is (synchronous_commit, synchronous_standby_names).
+func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (*Postgres, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
+	}
+	if o.Lease == 0 {
+		o.Lease = 15 * time.Second
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		cfg.MaxConns = max(cfg.MaxConns, 16)
+	}
+	half := strconv.FormatInt((o.Lease / 2).Milliseconds(), 10)
+	for name, value := range map[string]string{
+		"lock_timeout": half, "idle_in_transaction_session_timeout": half, "statement_timeout": strconv.FormatInt(callTimeout.Milliseconds(), 10),
+		"default_transaction_isolation": "read committed", "application_name": "skewgate",
+	} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
+	}
+	p := &Postgres{pool: pool}
+	if err := p.migrate(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Postgres) migrate(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, schemaLock); err != nil {
+			return fmt.Errorf("lock schema: %w", err)
+		}
+		if _, err := tx.Exec(ctx, schema); err != nil {
+			return fmt.Errorf("make tables: %w", err)
+		}
+		return nil
+	})
+}
+
+// Close ends the connections.
+func (p *Postgres) Close() error {
+	p.pool.Close()
+	return nil
+}
+
+// Claim sends claim and load together.
+func (p *Postgres) Claim(ctx context.Context, object string, f Fence) (Snapshot, error) {
+	b := &pgx.Batch{}
+	b.Queue(claimSQL, object, f.Token, f.Session, f.N)
+	b.Queue(loadSQL, object, f.Token, f.Session, f.N, loadKeys+1)
+	r := p.pool.SendBatch(ctx, b)
+	var snap Snapshot
+	err := r.QueryRow().Scan(&snap.Revision)
+	accepted := err == nil
+	if err == nil || errors.Is(err, pgx.ErrNoRows) {
+		var rows pgx.Rows
+		if rows, err = r.Query(); err == nil {
+			snap.Entries, err = pgx.CollectRows(rows, scanEntry)
+		}
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return Snapshot{}, postgresOutcome(err)
+	}
+	if !accepted {
+		return Snapshot{}, p.refused(ctx, object, f)
+	}
+	size := 0
+	for _, e := range snap.Entries {
+		size += len(e.Key) + len(e.Value)
+	}
+	if snap.Complete = len(snap.Entries) <= loadKeys && size <= loadBytes; !snap.Complete {
+		snap.Entries = nil
+	}
+	return snap, nil
+}
+
+func scanEntry(row pgx.CollectableRow) (Entry, error) {
+	var key, value []byte
+	err := row.Scan(&key, &value)
+	return Entry{string(key), value}, err
+}
+
+// Read is one statement.
+func (p *Postgres) Read(ctx context.Context, object string, f Fence, keys []string) (Values, error) {
+	rows, err := p.pool.Query(ctx, readSQL, object, f.Token, f.Session, f.N, byteKeys(keys))
+	if err != nil {
+		return Values{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	entries, rev, err := p.collect(ctx, object, f, rows)
+	if err != nil {
+		return Values{}, err
+	}
+	out := Values{Values: make([][]byte, len(keys)), Revision: rev}
+	for i, k := range keys {
+		for _, e := range entries {
+			if e.Key == k {
+				out.Values[i] = e.Value
+			}
+		}
+	}
+	return out, nil
+}
+
+// List is one statement.
+func (p *Postgres) List(ctx context.Context, object string, f Fence, o ListOptions) ([]Entry, int64, error) {
+	start, end := o.bounds()
+	var last any
+	if end != "" {
+		last = []byte(end)
+	}
+	query := listSQL
+	if o.Reverse {
+		query = listReverseSQL
+	}
+	rows, err := p.pool.Query(ctx, query, object, f.Token, f.Session, f.N, []byte(start), last, o.Limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return p.collect(ctx, object, f, rows)
+}
+
+// collect reads (revision, key, value); no row means that the fence does not
+// hold, a row without a key that nothing was found.
+func (p *Postgres) collect(ctx context.Context, object string, f Fence, rows pgx.Rows) (entries []Entry, rev int64, err error) {
+	defer rows.Close()
+	held := false
+	for rows.Next() {
+		var key, value []byte
+		if err := rows.Scan(&rev, &key, &value); err != nil {
+			return nil, 0, fmt.Errorf("read values: %w", err)
+		}
+		held = true
+		if key != nil {
+			entries = append(entries, Entry{string(key), value})
+		}
+	}
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if !held {
+		return nil, 0, p.refused(ctx, object, f)
+	}
+	return entries, rev, nil
+}
+
+// Write sends lock and change together.
+func (p *Postgres) Write(ctx context.Context, object string, f Fence, batch Batch) error {
+	var dead []string
+	var keys, values [][]byte
+	for _, op := range batch.Ops {
+		if op.Delete {
+			dead = append(dead, op.Key)
+			continue
+		}
+		value := op.Value
+		if value == nil {
+			value = []byte{}
+		}
+		keys, values = append(keys, []byte(op.Key)), append(values, value)
+	}
+	b := &pgx.Batch{}
+	b.Queue(lockSQL, object, f.Token, f.Session, f.N)
+	b.Queue(writeSQL, object, f.Token, f.Session, f.N, batch.IfRevision, byteKeys(dead), keys, values)
+	r := p.pool.SendBatch(ctx, b)
+	var changed int
+	_, err := r.Exec()
+	if err == nil {
+		err = r.QueryRow().Scan(&changed)
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return postgresOutcome(err)
+	}
+	if changed == 0 {
+		return p.refused(ctx, object, f)
+	}
+	return nil
+}
+
+func byteKeys(keys []string) [][]byte {
+	out := make([][]byte, len(keys))
+	for i, k := range keys {
+		out[i] = []byte(k)
+	}
+	return out
+}
+
+// refused says why nothing was done: another fence stands, or the revision has passed.
+func (p *Postgres) refused(ctx context.Context, object string, f Fence) error {
+	var cur Fence
+	err := p.pool.QueryRow(ctx, fenceSQL, object).Scan(&cur.Token, &cur.Session, &cur.N)
+	switch {
+	case err == nil && cur == f:
+		return errRevision
+	case err == nil:
+		return &StaleError{Current: cur.Token}
+	}
+	return &StaleError{} // it is stale; by whom can be learned another time
+}
+
+// postgresOutcome says whether a failed call surely did nothing. A server that reports
+// an error has rolled the transaction back, unless it reports its own end.
+func postgresOutcome(err error) error {
+	var reported *pgconn.PgError
+	var connect *pgconn.ConnectError
+	switch {
+	case errors.As(err, &reported) && !strings.HasPrefix(reported.Code, "57P") && !strings.HasPrefix(reported.Code, "08"),
+		errors.As(err, &connect), pgconn.SafeToRetry(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }

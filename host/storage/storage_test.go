@@ -1,0 +1,62 @@
+package storage_test
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/skewgate/skewgate/host/storage"
+	"github.com/skewgate/skewgate/host/storage/storagetest"
+	"github.com/skewgate/skewgate/internal/testenv"
+	"github.com/skewgate/skewgate/owners"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func openRedis(t testing.TB, addr string, o storage.RedisOptions) *storage.Redis {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	d, err := storage.NewRedis(client, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close(); _ = client.Close() })
+	return d
+}
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	addr := testenv.Redis(t)
+	storagetest.Run(t, func(t *testing.T) storage.Driver { return openRedis(t, addr, storage.RedisOptions{}) })
+}
+
+func TestRedisWithReplica(t *testing.T) {
+	t.Parallel()
+	master, _ := testenv.RedisReplicas(t, 1)
+	storagetest.Run(t, func(t *testing.T) storage.Driver { return openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1}) })
+}
+
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	e, err := owners.StartEmbedded("127.0.0.1:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	addr := e.URL()[len("redis://"):]
+	storagetest.Run(t, func(t *testing.T) storage.Driver { return openRedis(t, addr, storage.RedisOptions{}) })
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	url := testenv.Postgres(t).URL
+	storagetest.Run(t, func(t *testing.T) storage.Driver {
+		d, err := storage.OpenPostgres(t.Context(), url, storage.PostgresOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = d.Close() })
+		return d
+	})
+}
