@@ -98,8 +98,7 @@ func (s *Store) learnMaxLease(ms string) {
 	if err != nil {
 		d = 0
 	}
-	d = max(d, s.opt.MaxLease)
-	if d == 0 {
+	if d = max(d, s.opt.MaxLease, s.MaxLease()); d == 0 {
 		d = defaultMaxLease
 	}
 	for {
