@@ -18,12 +18,13 @@ import (
 type exchange struct {
 	w http.ResponseWriter
 
-	mu    sync.Mutex
-	done  bool         // RoundTrip returned: informational responses are too late
-	conn  *countedConn // nil until there is one
-	base  int64        // conn.written when the exchange got it
-	got   bool         // there was a connection
-	wrote bool         // bytes may have left on an earlier connection
+	mu     sync.Mutex
+	done   bool         // RoundTrip returned: informational responses are too late
+	conn   *countedConn // nil until there is one
+	base   int64        // conn.written when the exchange got it
+	got    bool         // there was a connection
+	reused bool         // and it had been used before
+	wrote  bool         // bytes may have left on an earlier connection
 }
 
 func (x *exchange) trace(ctx context.Context) context.Context {
@@ -39,13 +40,14 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	if x.conn != nil && x.conn.written.Load() != x.base {
 		x.wrote = true // the transport moved to another connection after it had written
 	}
-	x.got = true
+	x.got, x.reused = true, info.Reused
 	conn := info.Conn
 	if tc, ok := conn.(*tls.Conn); ok {
 		conn = tc.NetConn()
 	}
 	if x.conn, _ = conn.(*countedConn); x.conn != nil {
 		x.base = x.conn.written.Load()
+		x.conn.doubted.Store(info.Reused)
 	}
 }
 
@@ -70,6 +72,14 @@ func (x *exchange) headDone() {
 	x.mu.Lock()
 	x.done = true
 	x.mu.Unlock()
+}
+
+// again says that an attempt came to nothing because a kept connection was
+// closed, and that nothing of it was used up: another connection will do.
+func (x *exchange) again(s Stage, err error) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return s == NotSent && x.reused && !refusedStream(err)
 }
 
 // stage says what an error of RoundTrip proves.

@@ -115,12 +115,9 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // also resets the upstream's stream when we leave early
 
-	x := &exchange{w: w}
-	out := outgoing(r, a, body, f.pool.scheme())
-	res, err := f.pool.transport(r).RoundTrip(out.WithContext(x.trace(ctx)))
-	x.headDone()
+	res, stage, err := f.roundTrip(ctx, w, r, a, body)
 	if err != nil {
-		return Result{Stage: x.stage(err), Sent: body.sent(), Err: err}
+		return Result{Stage: stage, Sent: body.sent(), Err: err}
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusSwitchingProtocols {
@@ -133,4 +130,23 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	result := f.deliver(w, res, a)
 	result.Sent = body.sent()
 	return result
+}
+
+// roundTrip sends the request and reads the answer's head. Where a kept
+// connection turns out to be closed, before anything was written to it, another one is tried.
+func (f *Forwarder) roundTrip(ctx context.Context, w http.ResponseWriter, r *http.Request, a Attempt, body *body) (*http.Response, Stage, error) {
+	transport := f.pool.transport(r)
+	for tries := 0; ; tries++ {
+		x := &exchange{w: w}
+		out := outgoing(r, a, body, f.pool.scheme())
+		res, err := transport.RoundTrip(out.WithContext(x.trace(ctx)))
+		x.headDone()
+		if err == nil {
+			return res, Delivered, nil
+		}
+		stage := x.stage(err)
+		if tries >= f.pool.opt.IdlePerHost || ctx.Err() != nil || body.sent() > 0 || !x.again(stage, err) {
+			return nil, stage, err
+		}
+	}
 }

@@ -2,6 +2,8 @@ package forward
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -86,14 +88,24 @@ func (p *pool) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return &countedConn{Conn: c}, nil
 }
 
+// errIdleClosed says that a kept connection was closed by the peer before it was used again.
+var errIdleClosed = errors.New("upstream closed the idle connection")
+
 // countedConn knows whether anything was written: the proof of NotSent.
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
+	doubted atomic.Bool // a request begins on a connection that was idle
 }
 
-// Write counts before it writes, so that a failed write counts as sent.
+// Write counts before it writes, so that a failed write counts as sent. A
+// connection that the peer has closed is not written to.
 func (c *countedConn) Write(p []byte) (int, error) {
+	if c.doubted.CompareAndSwap(true, false) {
+		if err := alive(c.Conn); err != nil {
+			return 0, fmt.Errorf("%w: %w", errIdleClosed, err)
+		}
+	}
 	c.written.Add(int64(len(p)))
 	return c.Conn.Write(p)
 }
