@@ -308,7 +308,7 @@ func (m *mesh) status() *Status {
 func (m *mesh) matrix(mx skew.Matrix) {
 	m.t.Helper()
 	mx.Class, mx.App = "Cart", "shop"
-	if err := skew.StoreMatrix(m.t.Context(), m.store.Redis(), m.store.Prefix(), &mx); err != nil {
+	if err := skew.StoreMatrices(m.t.Context(), m.store.Redis(), m.store.Prefix(), skew.Matrices{mx.Class: &mx}); err != nil {
 		m.t.Fatal(err)
 	}
 }

@@ -80,11 +80,14 @@ type Matrices map[string]*Matrix
 // Incompatible gives every cell of every class, as routing wants them.
 func (m Matrices) Incompatible() []routing.Incompatible {
 	var all []routing.Incompatible
-	for _, class := range slices.Sorted(maps.Keys(m)) {
+	for _, class := range m.Classes() {
 		all = append(all, m[class].Incompatible...)
 	}
 	return all
 }
+
+// Classes lists them by name.
+func (m Matrices) Classes() []string { return slices.Sorted(maps.Keys(m)) }
 
 func matrixKey(prefix string) string { return prefix + "matrix" }
 
@@ -105,14 +108,19 @@ func LoadMatrices(ctx context.Context, rdb redis.UniversalClient, prefix string)
 	return out, nil
 }
 
-// StoreMatrix replaces the matrix of one class.
-func StoreMatrix(ctx context.Context, rdb redis.UniversalClient, prefix string, m *Matrix) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode matrix of %s: %w", m.Class, err)
+// StoreMatrices replaces the matrices of all classes at once.
+func StoreMatrices(ctx context.Context, rdb redis.UniversalClient, prefix string, all Matrices) error {
+	pipe := rdb.TxPipeline()
+	pipe.Del(ctx, matrixKey(prefix))
+	for class, m := range all {
+		b, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode matrix of %s: %w", class, err)
+		}
+		pipe.HSet(ctx, matrixKey(prefix), class, b)
 	}
-	if err := rdb.HSet(ctx, matrixKey(prefix), m.Class, b).Err(); err != nil {
-		return fmt.Errorf("store matrix of %s: %w", m.Class, err)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("store matrices: %w", err)
 	}
 	return nil
 }

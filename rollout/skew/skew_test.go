@@ -235,7 +235,7 @@ func TestCompatColumn(t *testing.T) {
 	m := &Matrix{Class: "Cart", App: "shop", Objects: []string{"v41", "v42"}, Callers: []string{"web@v41", "web@v42"},
 		Incompatible: []routing.Incompatible{{Class: "Cart", Caller: "web@v42", Object: "v41", Method: "/Apply", Rule: "METHOD_ADDED"}},
 		State:        []StateCell{{Writer: "v42", Reader: "v41", Verdict: Fail, Rule: "FIELD_REMOVED"}}}
-	if err := StoreMatrix(t.Context(), rdb, prefix, m); err != nil {
+	if err := StoreMatrices(t.Context(), rdb, prefix, Matrices{m.Class: m}); err != nil {
 		t.Fatal(err)
 	}
 	all, err := LoadMatrices(t.Context(), rdb, prefix)
