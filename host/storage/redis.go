@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 var (
@@ -73,6 +74,9 @@ func NewRedis(client redis.UniversalClient, o RedisOptions) (*Redis, error) {
 	opt.MaxRetries = -1
 	opt.ContextTimeoutEnabled = true
 	opt.ReadTimeout = o.Wait + 2*time.Second
+	opt.Protocol = 2 // nothing is pushed to a pool that only calls
+	opt.PushNotificationProcessor = nil
+	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return &Redis{rdb: redis.NewClient(&opt), opt: o}, nil
 }
 

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -12,7 +13,13 @@ import (
 	"github.com/skewgate/skewgate/owners"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("25") // each is some thirty round trips
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openRedis(t testing.TB, addr string, o storage.RedisOptions) *storage.Redis {
 	t.Helper()
