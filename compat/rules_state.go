@@ -1,6 +1,6 @@
 package compat
 
-// stateRules: what only stored state and packed payloads can show.
+// stateRules: what only stored state can show.
 var stateRules = []Rule{
 	{
 		ID: "STATE_MESSAGE_ADDED", Mirror: "STATE_MESSAGE_REMOVED", kind: stateMissing, writer: newer, adds: true,
@@ -23,31 +23,5 @@ var stateRules = []Rule{
 		Why:     "Code that does not declare a state message does not load it.",
 		Buf:     "MESSAGE_NO_DELETE",
 		Example: Example{Old: "message M {}\nmessage N { int32 a = 1; }", New: "message M {}"},
-	},
-	{
-		ID: "ANY_PAYLOAD_ADDED", Mirror: "ANY_PAYLOAD_REMOVED", kind: payloadMissing, writer: newer, adds: true,
-		Title:    "a payload of Any that the older version does not have",
-		OneWay:   "the older version does not pack it",
-		effects:  always(Fails),
-		says:     "{writer} packs {name} into an Any; {reader} does not have that type and cannot unpack it",
-		fix:      "pack it only for readers that have the type",
-		expand:   "every reader gets the type; nobody packs it yet",
-		contract: "pack it",
-		Why:      "An Any names its payload by full name. Binary carries it unread until it is unpacked; ProtoJSON cannot even parse it.",
-		Buf:      "(none)",
-		Example:  Example{},
-	},
-	{
-		ID: "ANY_PAYLOAD_REMOVED", Mirror: "ANY_PAYLOAD_ADDED", kind: payloadMissing, writer: older,
-		Title:    "a payload of Any that the newer version no longer has, or has under another name",
-		OneWay:   "the newer version does not pack it",
-		effects:  always(Fails),
-		says:     "{writer} still packs {name} into an Any; {reader} no longer has that type and cannot unpack it",
-		fix:      "keep the type under its full name until nobody packs it",
-		expand:   "stop packing {name}; keep the type",
-		contract: "remove it",
-		Why:      "An Any names its payload by full name: a rename is a removal. Binary carries it unread until it is unpacked; ProtoJSON cannot even parse it.",
-		Buf:      "MESSAGE_NO_DELETE",
-		Example:  Example{},
 	},
 }

@@ -48,7 +48,7 @@ func valuesOf[T any](of func(T) protoreflect.Value, values ...T) []protoreflect.
 }
 
 func stringScalars(fd protoreflect.FieldDescriptor) []protoreflect.Value {
-	out := valuesOf(protoreflect.ValueOfString, "x", "", "abcd", "7", "1", "true", "\x08", "hello", "2026-01-02T03:04:05Z", "1.5s", "a,b")
+	out := valuesOf(protoreflect.ValueOfString, "x", "", "abcd", "7", "1", "true", "\x08", "hello", "é", "2026-01-02T03:04:05Z", "1.5s", "a,b")
 	if !checksUTF8(fd) {
 		out = append(out, protoreflect.ValueOfString("\xff"))
 	}
@@ -69,8 +69,12 @@ func enumScalars(ed protoreflect.EnumDescriptor) []protoreflect.Value {
 	return append(out, zero...)
 }
 
-// sampler makes messages of one version.
-type sampler struct{ u *universe }
+// sampler makes messages of one version. Anys hold an empty message of the
+// payload type, which the version must know.
+type sampler struct {
+	u       *universe
+	payload protoreflect.FullName
+}
 
 // fill sets what must be set for the message to be valid: required fields, and
 // what ProtoJSON insists on in well-known types.
@@ -101,7 +105,11 @@ func (s sampler) one(m protoreflect.Message, fd protoreflect.FieldDescriptor, de
 
 // typical sets the first field that can be set to something ordinary.
 func (s sampler) typical(m protoreflect.Message, depth int) {
-	if m.Descriptor().FullName() == anyName || m.Descriptor().FullName() == "google.protobuf.Value" {
+	switch m.Descriptor().FullName() {
+	case "google.protobuf.Value":
+		return // fill has set it
+	case anyName:
+		m.Set(m.Descriptor().Fields().ByNumber(1), protoreflect.ValueOfString("type.googleapis.com/"+string(s.payload)))
 		return
 	}
 	fields := s.u.fields(m.Descriptor())

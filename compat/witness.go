@@ -94,7 +94,7 @@ func outcomeText(o observation) string {
 
 // candidates lists messages that may show the fault, ordinary ones first.
 func (c codec) candidates(f *fact) []*dynamicpb.Message {
-	s := sampler{c.writer}
+	s := sampler{c.writer, f.in.w.FullName()}
 	switch f.kind {
 	case fieldRequired:
 		return c.omitting(f, s)

@@ -195,7 +195,7 @@ func newCompatPlanCommand(env *Env) *cobra.Command {
 			if format == "json" {
 				err = report.JSON(env.Stdout, plan)
 			} else {
-				err = report.PlanText(env.Stdout, plan, report.Options{Color: colourful(env)})
+				err = report.PlanText(env.Stdout, plan, report.Options{Colour: colourful(env)})
 			}
 			if err == nil && plan.Order == report.ExpandContract {
 				return exitError{code: exitNo}

@@ -77,7 +77,7 @@ func (o *compatOutput) write(env *Env, r *report.Report, m *schema.Manifest) err
 	rendered := make([]bytes.Buffer, len(destinations))
 	for i, d := range destinations {
 		opts := report.Options{
-			Color:   d.file == "" && d.format == "text" && colourful(env),
+			Colour:  d.file == "" && d.format == "text" && colourful(env),
 			Verbose: o.verbose, FailOn: failOn, Version: buildVersion(),
 		}
 		if err := report.Render(&rendered[i], d.format, r, opts); err != nil {

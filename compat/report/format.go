@@ -11,7 +11,7 @@ var Formats = []string{"text", "json", "sarif", "junit", "github", "gitlab", "ma
 
 // Options say how a rendering looks.
 type Options struct {
-	Color   bool // text: on a terminal
+	Colour  bool // text: on a terminal
 	Verbose bool // text, markdown: unfold what is harmless
 	FailOn  string
 	Version string // of the tool, for sarif

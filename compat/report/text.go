@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -14,7 +15,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // when, why, what to do. What is harmless is counted, not listed, unless
 // opts.Verbose.
 func Text(w io.Writer, r *Report, opts Options) error {
-	t := &textWriter{color: opts.Color}
+	t := &textWriter{color: opts.Colour}
 	t.head(r)
 	t.table(r)
 	for _, g := range groups(r, opts.Verbose) {
@@ -100,6 +101,8 @@ func rollbackText(r *Report) string {
 	}
 }
 
+const corner = "worker ↓   object →"
+
 // table shows who may meet whom, when somebody may not.
 func (t *textWriter) table(r *Report) {
 	name := func(label string) string {
@@ -120,23 +123,23 @@ func (t *textWriter) table(r *Report) {
 	if !bad && len(r.Versions) == 0 {
 		return
 	}
-	width := len("worker ↓   object →")
-	for _, v := range append(workers, objects...) {
-		width = max(width, len(name(v))+2)
+	width := utf8.RuneCountInString(corner)
+	for _, v := range workers {
+		width = max(width, utf8.RuneCountInString(name(v)))
 	}
-	t.printf("\n  %-*s", width, "worker ↓   object →")
+	t.printf("\n  %-*s", width, corner)
 	for _, o := range objects {
-		t.printf("  %*s", max(6, len(name(o))), name(o))
+		t.printf("  %*s", max(6, utf8.RuneCountInString(name(o))), name(o))
 	}
 	t.printf("\n")
 	for _, w := range workers {
-		t.printf("  %-*s", width-4, name(w))
+		t.printf("  %-*s", width, name(w))
 		for _, o := range objects {
 			text, code := "ok", green
 			if !cells[[2]string{w, o}] {
 				text, code = "BREAKS", red
 			}
-			pad := strings.Repeat(" ", max(6, len(name(o)))-len(text))
+			pad := strings.Repeat(" ", max(6, utf8.RuneCountInString(name(o)))-len(text))
 			t.printf("  %s%s", pad, t.paint(code, text))
 		}
 		t.printf("\n")
