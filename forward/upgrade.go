@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // the WebSocket handshake is defined with it (RFC 6455 §4.2.2)
 	"crypto/tls"
@@ -111,6 +112,18 @@ type end struct {
 	r    *bufio.Reader
 }
 
+// reader reads what a server has read ahead, then the connection itself. Not
+// through the server's reader: that cancels the request's context at the end
+// of input, when the other direction may still have something to say.
+func reader(conn net.Conn, ahead *bufio.Reader) *bufio.Reader {
+	n := ahead.Buffered()
+	if n == 0 {
+		return bufio.NewReader(conn)
+	}
+	b, _ := ahead.Peek(n) // n bytes are there
+	return bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(b)), conn))
+}
+
 func (e *end) closeWrite() {
 	if c, ok := e.conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite() // the peer may be gone already
@@ -134,7 +147,7 @@ func join(ctx context.Context, w http.ResponseWriter, res *http.Response, proto 
 		result.Err = fmt.Errorf("%w: %w", ErrClient, err)
 		return result
 	}
-	client := &end{conn: conn, r: brw.Reader}
+	client := &end{conn: conn, r: reader(conn, brw.Reader)}
 	if strings.EqualFold(proto, "websocket") {
 		result.Sent, result.Received, result.Err = (&socket{client: client, up: up, message: message}).run(ctx)
 		return result
