@@ -256,3 +256,41 @@ func TestReadOnlyServerIsUnavailable(t *testing.T) {
 		t.Errorf("opened on a replica: %v", err)
 	}
 }
+
+// The negative control of WAIT: what is confirmed without it may be gone after
+// a failover, what is confirmed with it may not.
+func TestOnlyWhatReplicasHaveIsConfirmed(t *testing.T) {
+	t.Parallel()
+	for n, lost := range map[int]bool{0: true, 1: false} {
+		master, replicas := testenv.RedisReplicas(t, 1)
+		k := owners.Key{Class: "Cart", ID: "1"}
+		s := open(t, owners.Options{URL: "redis://" + master.Addr, Replicas: n, Timeout: time.Second})
+		sid, token := owned(t, s, k)
+		if err := replicas[0].Client().Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil { // cut off
+			t.Fatal(err)
+		}
+		if _, ok, err := s.Release(t.Context(), k, sid, token); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		p, _, _, err := s.Pin(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, won, err := s.Acquire(t.Context(), owners.Acquire{Key: k, Expect: p, SID: sid})
+		if err != nil || !won {
+			t.Fatal(next, won, err)
+		}
+		confirmed, err := s.Confirm(t.Context(), k, sid, next.Token)
+		master.Kill()
+		if err := replicas[0].Client().Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
+			t.Fatal(err)
+		}
+		after, _, _, rerr := open(t, owners.Options{URL: "redis://" + replicas[0].Addr}).Pin(t.Context(), k)
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		if got := confirmed && after.Token != next.Token; got != lost {
+			t.Errorf("n = %d: confirmed is %v (%v), after the failover the token is %d of %d", n, confirmed, err, after.Token, next.Token)
+		}
+	}
+}

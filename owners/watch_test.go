@@ -172,7 +172,7 @@ func TestManyWatchersShareTheWork(t *testing.T) {
 		sids = append(sids, NewSID())
 	}
 	looked, reads := map[string]int{}, 0
-	const polls = 40
+	const polls = 8
 	for _, id := range ids {
 		x := NewWatcher(w.s, id, nil)
 		for range polls {
