@@ -39,7 +39,7 @@ var (
 // stamp may be replayed by whoever can read the link. Use mTLS where others can.
 // A Signer is safe for concurrent use.
 type Signer struct {
-	macs sync.Pool // of hash.Hash, keyed
+	macs sync.Pool // of *macState
 }
 
 // NewSigner makes a signer from the mesh's secret. An empty secret gives a
@@ -47,7 +47,7 @@ type Signer struct {
 func NewSigner(secret []byte) *Signer {
 	key := append([]byte(nil), secret...)
 	s := &Signer{}
-	s.macs.New = func() any { return hmac.New(sha256.New, key) }
+	s.macs.New = func() any { return &macState{Hash: hmac.New(sha256.New, key)} }
 	return s
 }
 
@@ -96,17 +96,24 @@ func (s *Signer) Verify(header, object, session string, token int64, now time.Ti
 	return nil
 }
 
+// macState is a keyed hash and its buffers; they would escape to the heap otherwise.
+type macState struct {
+	hash.Hash
+	in, out []byte
+}
+
 func (s *Signer) mac(object, session string, token, t int64) (sum [sha256.Size]byte) {
-	m := s.macs.Get().(hash.Hash)
+	m := s.macs.Get().(*macState)
 	m.Reset()
-	var buf [1024]byte
-	in := append(buf[:0], "skewgate/auth/"+authVersion...)
+	in := append(m.in[:0], "skewgate/auth/"+authVersion...)
 	in = appendField(in, object)
 	in = appendField(in, session)
 	in = binary.BigEndian.AppendUint64(in, uint64(token))
 	in = binary.BigEndian.AppendUint64(in, uint64(t))
+	m.in = in
 	m.Write(in)
-	m.Sum(sum[:0])
+	m.out = m.Sum(m.out[:0])
+	copy(sum[:], m.out)
 	s.macs.Put(m)
 	return sum
 }
