@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/skewgate/skewgate/admin"
+	"github.com/skewgate/skewgate/console"
 	"github.com/skewgate/skewgate/mesh"
 	"github.com/skewgate/skewgate/rollout"
 	"github.com/skewgate/skewgate/rollout/skew"
@@ -59,6 +60,7 @@ func (s *server) addAdmin() error {
 	o := admin.Options{
 		Store: s.store, Rollouts: s.newRollouts().Rollouts, Skew: skew.NewReader(s.store.Redis(), s.store.Prefix()),
 		Classes: s.currentClasses, Ready: s.checks, Signer: s.signer,
+		Console: console.Handler(),
 		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}),
 		Token:   string(s.mesh.Auth.AdminToken), Logger: s.log,
 	}
