@@ -32,6 +32,7 @@ type activation struct {
 	o       *object
 	s       *session
 	token   int64
+	sid     string
 	n       int64         // of the claim
 	sure    bool          // CONFIRM was answered OK
 	ready   bool          // claimed, loaded, confirmed: events may start
@@ -68,7 +69,7 @@ func (s *session) tidy(o *object) {
 }
 
 func (s *session) newActivation(o *object, token int64) *activation {
-	a := &activation{o: o, s: s, token: token, attached: map[*event]bool{}}
+	a := &activation{o: o, s: s, token: token, sid: s.sid, attached: map[*event]bool{}}
 	a.ctx, a.cancel = context.WithCancelCause(s.ctx)
 	a.object = &Object{act: a, store: storage.Closed(storage.ErrStale)}
 	return a
@@ -109,6 +110,9 @@ func (s *session) arrive(e *event) {
 func (s *session) place(e *event) {
 	o, token := e.o, e.st.token
 	a := o.act
+	if a != nil && a.sid != s.sid { // only without faults.Fresh
+		a.token, a.sid = token, s.sid
+	}
 	switch {
 	case a == nil:
 		a = s.newActivation(o, token)
@@ -180,9 +184,10 @@ func (s *session) confirm(a *activation) {
 		s.confirmed(a)
 		return
 	}
+	sid, token := a.sid, a.token
 	s.goCall(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
-		ok, err := s.h.store.Confirm(ctx, o.key, s.sid, a.token)
+		ok, err := s.h.store.Confirm(ctx, o.key, sid, token)
 		cancel()
 		s.h.opt.Faults.Reach(faults.ConfirmToClaim, o.key.String())
 		s.mu.Lock()
@@ -247,8 +252,9 @@ func (s *session) claim(a *activation) {
 	}
 	a.n = s.n
 	o.loading = append(o.loading, a)
+	f := storage.Fence{Token: a.token, Session: a.sid, N: a.n}
 	s.goCall(func() {
-		err := s.load(a)
+		err := s.load(a, f)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		o.loaded(a)
@@ -275,11 +281,10 @@ func (s *session) loadedOrLost(a *activation, err error) {
 }
 
 // load runs without the lock: CLAIM → LOAD, then the user's Activate.
-func (s *session) load(a *activation) error {
+func (s *session) load(a *activation, f storage.Fence) error {
 	key, d := a.o.key, s.h.storage
 	st := storage.Closed(storage.ErrNone)
 	if d != nil {
-		f := storage.Fence{Token: a.token, Session: s.sid, N: a.n}
 		var err error
 		if st, err = storage.Open(a.ctx, d, s.h.storageKey(key), f, s.h.opt.Limits, func(err error) { s.told(a, err) }); err != nil {
 			return err
@@ -418,7 +423,11 @@ func (s *session) pump(a *activation) {
 		if e.state != waiting {
 			continue
 		}
-		if reason := s.gate(a.o, a.token, e.st.sid); reason != "" {
+		sid := e.st.sid
+		if !s.on(faults.Fresh) {
+			sid = s.sid
+		}
+		if reason := s.gate(a.o, a.token, sid); reason != "" {
 			s.settle(e, s.refusal(a.o, e.st, reason))
 			continue
 		}

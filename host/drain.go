@@ -76,7 +76,7 @@ func (s *session) releaseAll() bool {
 // endWaiting refuses what waits on an object, and takes its activation out of service. Needs mu.
 func (s *session) endWaiting(o *object) {
 	if o.rel != nil {
-		s.endRelease(o, releaseAborted)
+		s.endRelease(o, releaseLapsed)
 	}
 	for _, a := range []*activation{o.act, o.next} {
 		if a != nil {

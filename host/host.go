@@ -285,6 +285,9 @@ func (h *Host) openStorage(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
 	}
+	if f := h.opt.Faults; f != nil && f.Storage != nil && h.storage != nil {
+		h.storage = f.Storage(h.storage)
+	}
 	return nil
 }
 

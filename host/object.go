@@ -49,7 +49,7 @@ func (o *Object) Storage() *storage.Storage { return o.store }
 // Fence is what a store of one's own keeps beside its values, see
 // [storage.Document]. Its zero value is given on hosts with Storage "none".
 func (o *Object) Fence() storage.Fence {
-	return storage.Fence{Token: o.act.token, Session: o.act.s.sid, N: o.act.n}
+	return storage.Fence{Token: o.act.token, Session: o.act.sid, N: o.act.n}
 }
 
 // Context ends when this activation is over, with the reason as its cause.
@@ -68,7 +68,7 @@ func (o *Object) Confirm(ctx context.Context) error {
 	if err := o.standing(); err != nil {
 		return err
 	}
-	ok, err := s.h.store.Confirm(ctx, o.act.o.key, s.sid, o.act.token)
+	ok, err := s.h.store.Confirm(ctx, o.act.o.key, o.act.sid, o.act.token)
 	if err != nil {
 		return fmt.Errorf("confirm %s: %w", o.act.o.key, err)
 	}

@@ -147,6 +147,9 @@ func (s *session) endRelease(o *object, end releaseEnd) {
 	r := o.rel
 	o.rel = nil
 	r.end = end
+	if r.final && end == releaseAborted && !s.on(faults.Sent) { // a negative control
+		s.released.forget(o.key)
+	}
 	r.timer.Stop()
 	for _, e := range r.parked {
 		if e.state == waiting {
@@ -181,12 +184,12 @@ func (s *session) script(o *object, token int64) *script {
 	if sc := o.scripts[token]; sc != nil {
 		return sc
 	}
-	sc := &script{done: make(chan struct{})}
+	sc, sid := &script{done: make(chan struct{})}, s.sid
 	o.scripts[token] = sc
 	s.goCall(func() {
 		defer close(sc.done)
 		for pause := 20 * time.Millisecond; s.waitIdle(o, token); pause = min(2*pause, time.Second) {
-			if s.runScript(o, token) {
+			if s.runScript(o, sid, token) {
 				return
 			}
 			s.sleep(pause + rand.N(pause))
@@ -203,10 +206,10 @@ func (s *session) waitIdle(o *object, token int64) bool {
 }
 
 // runScript sends the script once; false means that it must be sent again.
-func (s *session) runScript(o *object, token int64) bool {
+func (s *session) runScript(o *object, sid string, token int64) bool {
 	s.h.opt.Faults.Reach(faults.BeforeRelease, o.key.String())
 	ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
-	pin, ok, err := s.h.store.Release(ctx, o.key, s.sid, token)
+	pin, ok, err := s.h.store.Release(ctx, o.key, sid, token)
 	cancel()
 	s.h.opt.Faults.Reach(faults.AfterRelease, o.key.String())
 	s.mu.Lock()

@@ -26,6 +26,13 @@ type releasedEntry struct {
 	seen  int64 // highest that storage told, for gateways' floors
 }
 
+func (h *Host) releasedCap() int {
+	if f := h.opt.Faults; f != nil && f.ReleasedCap > 0 {
+		return f.ReleasedCap
+	}
+	return releasedCap
+}
+
 func newReleased(capacity int) *released {
 	return &released{cap: capacity, entries: map[owners.Key]*list.Element{}, lru: list.New()}
 }
@@ -65,4 +72,12 @@ func (r *released) add(k owners.Key, token int64) {
 func (r *released) saw(k owners.Key, token int64) {
 	e := r.entry(k)
 	e.seen = max(e.seen, token)
+}
+
+// forget is what a negative control does.
+func (r *released) forget(k owners.Key) {
+	if el, ok := r.entries[k]; ok {
+		r.lru.Remove(el)
+		delete(r.entries, k)
+	}
 }

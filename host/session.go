@@ -51,7 +51,7 @@ type session struct {
 func newSession(parent context.Context, h *Host) *session {
 	s := &session{
 		h: h, sid: owners.NewSID(), lease: h.opt.Lease,
-		objects: map[owners.Key]*object{}, released: newReleased(releasedCap),
+		objects: map[owners.Key]*object{}, released: newReleased(h.releasedCap()),
 	}
 	s.log = h.opt.Logger.With("session", s.sid)
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(parent))
@@ -61,9 +61,8 @@ func newSession(parent context.Context, h *Host) *session {
 // keep registers and renews until the session is over or ctx ends. It returns
 // when the session lapsed (nil) or ctx ended.
 func (s *session) keep(ctx context.Context) error {
-	first := true
 	for {
-		pause := s.renew(ctx, &first)
+		pause := s.renew(ctx)
 		timer := time.NewTimer(s.untilLapse(pause))
 		select {
 		case <-ctx.Done():
@@ -91,19 +90,22 @@ func (s *session) untilLapse(pause time.Duration) time.Duration {
 }
 
 // renew sends one renewal and says how long to wait for the next.
-func (s *session) renew(ctx context.Context, first *bool) time.Duration {
+func (s *session) renew(ctx context.Context) time.Duration {
 	t0 := s.h.now() // before the renewal is sent
 	s.h.opt.Faults.Reach(faults.BeforeRenew, "")
 	health := s.health()
 	var r owners.Renewal
 	var err error
-	if *first {
+	s.mu.Lock()
+	sid, registered := s.sid, s.until > 0
+	s.mu.Unlock()
+	if !registered {
 		r, err = s.h.store.Register(ctx, owners.Registration{
-			SID: s.sid, Addr: s.h.addr, Name: s.h.opt.Name, App: s.h.opt.App, Version: s.h.opt.Version, Preview: s.h.opt.Preview,
+			SID: sid, Addr: s.h.addr, Name: s.h.opt.Name, App: s.h.opt.App, Version: s.h.opt.Version, Preview: s.h.opt.Preview,
 			Classes: s.h.classNames(), Lease: s.lease, Ready: health.Ready,
 		})
 	} else {
-		r, err = s.h.store.Renew(ctx, s.sid, health)
+		r, err = s.h.store.Renew(ctx, sid, health)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,11 +122,10 @@ func (s *session) renew(ctx context.Context, first *bool) time.Duration {
 	case s.epoch != "" && r.EpochID != s.epoch:
 		s.lapse("the store lost its data")
 	default:
-		s.renewed(t0, r)
-		if *first {
+		if !registered {
 			s.log.Info("registered", "addr", s.h.addr, "lease", s.lease)
 		}
-		*first = false
+		s.renewed(t0, r)
 	}
 	return s.lease / 4
 }
@@ -168,6 +169,10 @@ func (s *session) valid() bool {
 // events end, everything that waits is refused. Needs mu.
 func (s *session) lapse(why string) {
 	if s.over {
+		return
+	}
+	if !s.on(faults.Fresh) { // a negative control: the old session's objects live on under a new one
+		s.sid, s.until, s.epoch = owners.NewSID(), 0, ""
 		return
 	}
 	s.over = true

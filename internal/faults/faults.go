@@ -3,7 +3,11 @@
 // nobody else can set the field of host.Options that takes a Host.
 package faults
 
-import "time"
+import (
+	"time"
+
+	"github.com/skewgate/skewgate/host/storage"
+)
 
 // Protection is one rule of the host that a negative control removes.
 type Protection string
@@ -13,7 +17,6 @@ const (
 	Lease    Protection = "lease"    // the gate looks at its lease
 	Released Protection = "released" // the gate remembers which tokens are over
 	Confirm  Protection = "confirm"  // a token is confirmed before it is believed
-	Claim    Protection = "claim"    // storage is claimed before it is read
 	SID      Protection = "sid"      // the stamp's session must be this one
 	Idle     Protection = "idle"     // a release waits until nothing runs
 	Fresh    Protection = "fresh"    // a new session keeps nothing of the old one
@@ -58,10 +61,12 @@ type Record struct {
 
 // Host is what a test may do to one host. A nil Host is a host without faults.
 type Host struct {
-	Off   map[Protection]bool
-	Clock func() time.Duration         // instead of the boot-time clock
-	At    func(p Point, object string) // may block; called without locks
-	Trace func(r Record)               // called under the session's lock: must not block
+	Off         map[Protection]bool
+	ReleasedCap int                                 // how many released objects are remembered
+	Clock       func() time.Duration                // instead of the boot-time clock
+	Storage     func(storage.Driver) storage.Driver // between host and storage
+	At          func(p Point, object string)        // may block; called without locks
+	Trace       func(r Record)                      // called under the session's lock
 }
 
 // On says that protection p stands.
