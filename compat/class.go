@@ -186,6 +186,17 @@ func (c *class) complete(versions []*version, opts Options) []report.Notice {
 	return notices
 }
 
+// linear says that workers and objects are versions of one thing, so that
+// "newer" compares them.
+func (c *class) linear() bool {
+	for i := range c.workers {
+		if !has(c.objects, i) {
+			return false
+		}
+	}
+	return len(c.workers) == len(c.objects)
+}
+
 func has(m map[int]Profile, i int) bool {
 	_, ok := m[i]
 	return ok

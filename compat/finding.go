@@ -114,7 +114,7 @@ func (h *hit) otherProfile() string {
 // place is where the change stands on the older or the newer side.
 func (k *check) place(h *hit, newSide bool) *report.Place {
 	d, version := h.fact.w, h.writer
-	if newSide != h.newerWrites() {
+	if newSide != (h.writer > h.reader) {
 		d, version = h.fact.r, h.reader
 	}
 	if d == nil {

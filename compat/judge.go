@@ -19,7 +19,15 @@ type flow struct {
 	profile        Profile // the reader's
 }
 
-func (f flow) newerWrites() bool { return f.writer > f.reader }
+// newerWrites says which of the rules for a change is meant: added or removed.
+// A worker and an object of different apps have no age in common; there what
+// the writer has and the reader lacks counts as added.
+func (f flow) newerWrites() bool {
+	if f.leg != LegState && !f.class.linear() {
+		return true
+	}
+	return f.writer > f.reader
+}
 
 // hit is a fact with its rule and its proven effect on one flow. A hit stands
 // for every place that its change is reached from.

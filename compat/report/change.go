@@ -5,31 +5,73 @@ import (
 	"strings"
 )
 
-// change is what a person counts as one thing: findings that differ only in
-// their encoding are told once.
+// change is what a person counts as one thing. Findings that differ only in
+// encoding, leg or direction are told once, under the most harmful.
 type change struct {
 	Finding
 	encodings []string
+	also      []*Finding // other legs and directions
+	name      func(label string) string
 }
 
 // changes groups findings for people, in the order of the first of each.
-func changes(findings []Finding) []*change {
-	type key struct{ rule, path, leg, writer, reader, severity, effect string }
+func changes(r *Report) []*change {
+	type key struct {
+		rule, path, severity string
+		inWindow, waived     bool
+	}
 	byKey := make(map[key]*change)
 	var out []*change
-	for _, f := range findings {
-		k := key{f.Rule, f.Path, f.Leg, f.Writer, f.Reader, f.Severity, f.Effect}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		k := key{f.Rule, f.Path, f.Severity, f.InWindow, f.Waived}
 		c := byKey[k]
 		if c == nil {
-			c = &change{Finding: f}
+			c = &change{Finding: *f, name: r.name}
 			byKey[k] = c
 			out = append(out, c)
 		}
-		if !slices.Contains(c.encodings, f.Encoding) {
-			c.encodings = append(c.encodings, f.Encoding)
-		}
+		c.take(f)
 	}
 	return out
+}
+
+func (c *change) take(f *Finding) {
+	if !slices.Contains(c.encodings, f.Encoding) {
+		c.encodings = append(c.encodings, f.Encoding)
+	}
+	sameFlow := func(x *Finding) bool { return x.Leg == f.Leg && x.Writer == f.Writer && x.Reader == f.Reader }
+	if !sameFlow(&c.Finding) && !slices.ContainsFunc(c.also, sameFlow) {
+		c.also = append(c.also, f)
+	}
+}
+
+// alsoText says where else a change has its effect.
+func (c *change) alsoText() string {
+	var parts []string
+	for _, f := range c.also {
+		text := f.Leg + " " + c.name(f.Writer) + "→" + c.name(f.Reader)
+		if f.Effect != c.Effect {
+			text += " (" + f.Effect + ")"
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) > maxAlso {
+		parts = append(parts[:maxAlso], "…")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxAlso is how many other legs and directions a person is told.
+const maxAlso = 6
+
+// sentence says a change in one line, for annotations.
+func (c *change) sentence() string {
+	text := c.Message
+	if also := c.alsoText(); also != "" {
+		text += "; also " + also
+	}
+	return text + ". Breaks " + c.When + ". Fix: " + c.Fix
 }
 
 // group is a part of a report, with what is shown of it and what is folded.
@@ -50,7 +92,7 @@ const (
 // window and explains the order, what is harmless.
 func groups(r *Report, verbose bool) []group {
 	var errors, warnings, infos, waived, outside []*change
-	for _, c := range changes(r.Findings) {
+	for _, c := range changes(r) {
 		switch {
 		case !c.InWindow:
 			outside = append(outside, c)

@@ -10,7 +10,7 @@ import (
 // What is outside of the window is no annotation.
 func GitHub(w io.Writer, r *Report) error {
 	var b strings.Builder
-	for _, c := range changes(r.Findings) {
+	for _, c := range changes(r) {
 		if !c.InWindow || c.Waived {
 			continue
 		}
@@ -25,7 +25,7 @@ func GitHub(w io.Writer, r *Report) error {
 				fmt.Fprintf(&b, "line=%d,col=%d,", at.Line, max(at.Column, 1))
 			}
 		}
-		fmt.Fprintf(&b, "title=%s::%s\n", escapeProperty(c.Rule), escapeData(c.Message+". Breaks "+c.When+". Fix: "+c.Fix))
+		fmt.Fprintf(&b, "title=%s::%s\n", escapeProperty(c.Rule), escapeData(c.sentence()))
 	}
 	fmt.Fprintf(&b, "::notice title=skewgate compat::%s\n", escapeData(strings.TrimSpace(r.Old+" → "+r.New+": "+r.Verdict+"; "+verdictText(r))))
 	if _, err := io.WriteString(w, b.String()); err != nil {

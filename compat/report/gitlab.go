@@ -27,7 +27,7 @@ type gitlabLines struct {
 // GitLab writes a code quality report.
 func GitLab(w io.Writer, r *Report) error {
 	issues := []gitlabIssue{}
-	for _, c := range changes(r.Findings) {
+	for _, c := range changes(r) {
 		if !c.InWindow || c.Waived {
 			continue
 		}
@@ -40,7 +40,7 @@ func GitLab(w io.Writer, r *Report) error {
 			at = &Place{}
 		}
 		issues = append(issues, gitlabIssue{
-			Description: c.Message + ". Breaks " + c.When + ". Fix: " + c.Fix,
+			Description: c.sentence(),
 			CheckName:   c.Rule, Fingerprint: fingerprint(&c.Finding), Severity: severity,
 			Location: gitlabLocation{Path: at.File, Lines: gitlabLines{Begin: max(at.Line, 1)}},
 		})
@@ -51,6 +51,6 @@ func GitLab(w io.Writer, r *Report) error {
 // fingerprint tells a finding from others for as long as it stays, wherever
 // its line moves.
 func fingerprint(f *Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, f.Path, f.Leg, f.Writer, f.Reader, f.Effect, f.Class}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, f.Path, f.Severity}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

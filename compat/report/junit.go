@@ -44,7 +44,7 @@ type junitSkipped struct {
 // skipped; a class without a finding has one case that passes.
 func JUnit(w io.Writer, r *Report, opts Options) error {
 	suites := junitSuites{}
-	all := changes(r.Findings)
+	all := changes(r)
 	for _, class := range r.Classes {
 		suite := junitSuite{Name: class.Class}
 		for _, c := range all {
@@ -79,11 +79,11 @@ func JUnit(w io.Writer, r *Report, opts Options) error {
 }
 
 func junitCaseOf(c *change, failOn string) junitCase {
-	x := junitCase{ClassName: c.Class, Name: fmt.Sprintf("%s %s %s %s→%s", c.Rule, c.Path, c.Leg, c.Writer, c.Reader)}
+	x := junitCase{ClassName: c.Class, Name: fmt.Sprintf("%s %s (%s)", c.Rule, c.Path, c.Severity)}
 	if at := c.at(); at != nil {
 		x.File, x.Line = at.File, at.Line
 	}
-	text := c.Message + "\nbreaks: " + c.When + c.reach() + "\nfix: " + c.Fix
+	text := c.Message + "\nalso: " + c.alsoText() + "\nbreaks: " + c.When + c.reach() + "\nfix: " + c.Fix
 	switch {
 	case c.Waived:
 		x.Skipped = &junitSkipped{Message: "waived: " + c.Reason}

@@ -78,7 +78,6 @@ type Class struct {
 	Services []string `json:"services,omitempty"`
 	State    []string `json:"state,omitempty"`
 	Opaque   bool     `json:"opaque,omitempty"` // state in the app's own form: not checked
-	Methods  int      `json:"methods"`
 	Pairs    []Pair   `json:"pairs,omitempty"`
 	States   []State  `json:"states,omitempty"`
 }
@@ -171,6 +170,20 @@ func (r *Report) Fails(failOn string) bool {
 		}
 	}
 	return false
+}
+
+// name is what people call a side of a check; a version of a matrix has its own.
+func (r *Report) name(label string) string {
+	switch {
+	case len(r.Versions) > 0:
+		return label
+	case label == "old":
+		return r.Old
+	case label == "new":
+		return r.New
+	default:
+		return label
+	}
 }
 
 // Plan is how to roll out.

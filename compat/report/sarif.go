@@ -87,7 +87,7 @@ func SARIF(w io.Writer, r *Report, opts Options) error {
 		Properties: map[string]any{"verdict": r.Verdict, "order": r.Order, "rollback": r.Rollback, "window": r.Window},
 	}
 	index := make(map[string]int)
-	for _, c := range changes(r.Findings) {
+	for _, c := range changes(r) {
 		if !c.InWindow {
 			continue
 		}
@@ -115,7 +115,7 @@ func sarifResultOf(c *change, rule int) sarifResult {
 	}
 	x := sarifResult{
 		RuleID: c.Rule, RuleIndex: rule, Level: level,
-		Message:             sarifMessage{c.Message + ". Breaks " + c.When + ". Fix: " + c.Fix},
+		Message:             sarifMessage{c.sentence()},
 		PartialFingerprints: map[string]string{"skewgate/v1": fingerprint(&c.Finding)},
 		Properties: map[string]any{"class": c.Class, "leg": c.Leg, "writer": c.Writer, "reader": c.Reader,
 			"effect": c.Effect, "encodings": c.encodings, "reached": c.Reached},

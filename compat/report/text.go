@@ -105,12 +105,7 @@ const corner = "worker ↓   object →"
 
 // table shows who may meet whom, when somebody may not.
 func (t *textWriter) table(r *Report) {
-	name := func(label string) string {
-		if len(r.Versions) == 0 {
-			return map[string]string{"old": r.Old, "new": r.New}[label]
-		}
-		return label
-	}
+	name := r.name
 	bad := false
 	var objects []string
 	cells := make(map[[2]string]bool)
@@ -195,6 +190,9 @@ func (t *textWriter) change(c *change) {
 	t.printf("           %-8s %s%s\n", when, c.When, c.reach())
 	if c.Witness != nil {
 		t.printf("           %-8s %s\n", "shown:", witnessText(c.Witness, c.encodings))
+	}
+	if also := c.alsoText(); also != "" {
+		t.printf("           %-8s %s\n", "also:", also)
 	}
 	t.printf("           %-8s %s\n", "do:", c.Fix)
 	if c.Waived {
