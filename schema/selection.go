@@ -125,6 +125,9 @@ func (s *selection) compile(ctx context.Context, extra []*indexedFile, full bool
 		}
 		set.protos = protos.File
 	}
+	if err := s.keepStubTexts(); err != nil {
+		return nil, err
+	}
 	s.showStubs(set)
 	if err := set.link(); err != nil {
 		return nil, err
@@ -174,6 +177,20 @@ func joinName(pkg, name string) string {
 		return name
 	}
 	return pkg + "." + name
+}
+
+// keepStubTexts has the side read the files of what is shown, for places: a
+// closed repository cannot be asked later.
+func (s *selection) keepStubTexts() error {
+	if _, isGit := s.graph.side.tree.(*gitTree); !isGit {
+		return nil
+	}
+	for _, stub := range s.stubs {
+		if _, err := s.graph.side.read(stub.service.file.path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // showStubs adds methods that are shown without their types: the types are

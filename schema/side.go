@@ -120,7 +120,7 @@ func (s *side) source(importPath string) (string, error) {
 func (s *side) read(importPath string) ([]byte, error) {
 	if p, ok := s.own[importPath]; ok {
 		data, err := s.tree.readFile(context.Background(), p)
-		if _, isDir := s.tree.(*dirTree); !isDir && err == nil {
+		if _, isGit := s.tree.(*gitTree); isGit && err == nil {
 			s.mu.Lock()
 			s.texts[importPath] = data
 			s.mu.Unlock()
@@ -172,8 +172,11 @@ func (s *side) reread(importPath string) ([]byte, error) {
 	case !own:
 		text, _ := wellKnown(importPath)
 		return []byte(text), nil
-	case !isDir:
-		return nil, fmt.Errorf("read %s: %w", importPath, fs.ErrNotExist)
+	case !isDir: // sources in memory: those of a closed repository were kept
+		if _, inMemory := s.tree.(mapTree); !inMemory {
+			return nil, fmt.Errorf("read %s: %w", importPath, fs.ErrNotExist)
+		}
+		return s.tree.readFile(context.Background(), p)
 	}
 	again, err := openDir(dir.path, 1)
 	if err != nil {
