@@ -34,7 +34,7 @@ func Cluster(app, version, preview string) *clusterv3.Cluster {
 //
 // A host that was removed from EDS must never be chosen again, healthy or not;
 // a draining one keeps what is pinned to it; many long-lived streams are
-// normal. Hosts speak what the client spoke, HTTP/1.1 or HTTP/2.
+// normal; a change of health counts at once. Hosts speak what the client spoke, HTTP/1.1 or HTTP/2.
 func EDSCluster(name string) *clusterv3.Cluster {
 	const many = 1_000_000
 	return &clusterv3.Cluster{
@@ -47,9 +47,12 @@ func EDSCluster(name string) *clusterv3.Cluster {
 		ConnectTimeout:            durationpb.New(time.Second),
 		LbPolicy:                  clusterv3.Cluster_ROUND_ROBIN,
 		IgnoreHealthOnHostRemoval: true,
-		CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{OverrideHostStatus: &corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
-			corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DEGRADED, corev3.HealthStatus_DRAINING,
-		}}},
+		CommonLbConfig: &clusterv3.Cluster_CommonLbConfig{
+			OverrideHostStatus: &corev3.HealthStatusSet{Statuses: []corev3.HealthStatus{
+				corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY, corev3.HealthStatus_DEGRADED, corev3.HealthStatus_DRAINING,
+			}},
+			UpdateMergeWindow: durationpb.New(0), // Envoy would hold a change of health back for a second
+		},
 		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections: wrapperspb.UInt32(many), MaxPendingRequests: wrapperspb.UInt32(many), MaxRequests: wrapperspb.UInt32(many), MaxRetries: wrapperspb.UInt32(0),
 		}}},
