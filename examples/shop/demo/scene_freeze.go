@@ -157,7 +157,7 @@ func (s *stage) do(ctx context.Context, method, path, body string) answer {
 	if err != nil {
 		return answer{err: err}
 	}
-	req.Header.Set("Skewgate-Caller", "demo@v1")
+	req.Header.Set("Skewgate-Caller", "web@v2")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{err: err}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -50,7 +49,7 @@ func (s *stage) open(ctx context.Context) error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	if _, err := s.processes.start("serve", nil, s.bin("skewgate"), "serve", "--config", s.file("mesh.yaml")); err != nil {
+	if _, err := s.processes.start("serve", nil, s.bin("skewgate"), "serve", "--config", s.file("mesh.yaml"), "--store-init"); err != nil {
 		return err
 	}
 	if err := s.processes.until(ctx, "the control plane", 20*time.Second, func() bool { return s.answers(s.admin() + "/livez") }); err != nil {
@@ -67,7 +66,7 @@ func (s *stage) open(ctx context.Context) error {
 		return err
 	}
 	s.say("first cart served through %s after %.1fs", s.edgeName(), time.Since(opened).Seconds())
-	if err := s.follow(ctx, "v1"); err != nil {
+	if err := s.deploy(ctx); err != nil {
 		return err
 	}
 	return s.startWorker("v1")
@@ -99,7 +98,7 @@ func (s *stage) mesh(secretFile string) string {
 apiVersion: skewgate/v1
 kind: Mesh
 store: {url: embedded}
-listen: {store: "127.0.0.1:%d", gateway: "127.0.0.1:%d", xds: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
+listen: {store: "127.0.0.1:%d", picker: "127.0.0.1:0", gateway: "127.0.0.1:%d", xds: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
 leases: {host: %v, max: %v}
 auth: {meshSecretFile: %s}
 control: "127.0.0.1:%d"
@@ -169,7 +168,12 @@ func (s *stage) edgeName() string {
 
 func (s *stage) answers(url string) bool {
 	client := http.Client{Timeout: 2 * time.Second}
-	resp, err := client.Get(url)
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Skewgate-Caller", "web@v1")
+	resp, err := client.Do(req)
 	if err != nil {
 		return false
 	}
@@ -177,25 +181,30 @@ func (s *stage) answers(url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// follow records that all carts run this version, so that hosts of the next
-// one get none before the rollout says so.
-func (s *stage) follow(ctx context.Context, version string) error {
+// deploy registers the schemas, and records that all carts run v1, so that
+// hosts of the next version get none before a rollout says so.
+func (s *stage) deploy(ctx context.Context) error {
 	for _, v := range []string{"v1", "v2"} {
-		if _, err := s.show(ctx, "schema", "push", "shop@"+v, "examples/shop/"+v); err != nil {
-			return err
+		for _, manifest := range []string{"skewgate.yaml", "web.yaml"} {
+			dir := "examples/shop/" + v
+			if _, err := s.show(ctx, "schema", "push", dir, "--manifest", dir+"/"+manifest, "--version", v); err != nil {
+				return err
+			}
 		}
 	}
-	code, err := s.show(ctx, "rollout", "start", "shop", "--to", version, "--steps", "100", "--bake", "0s")
+	code, err := s.show(ctx, "rollout", "start", "shop", "--to", "v1")
 	if err == nil && code != 0 {
-		err = fmt.Errorf("the first deployment was refused")
+		err = errors.New("the first deployment was refused")
 	}
 	return err
 }
 
 func (s *stage) plan(ctx context.Context) error {
 	s.term.heading("CI: may shop v2 meet v1? computed from the .proto files, no server asked")
-	if _, err := s.show(ctx, strings.Fields("compat plan --old examples/shop/v1 --new examples/shop/v2")...); err != nil {
+	_, err := s.show(ctx, "compat", "check", "--old", "examples/shop/v1", "--new", "examples/shop/v2")
+	if err != nil {
 		return err
 	}
-	return nil
+	_, err = s.show(ctx, "compat", "plan", "--old", "examples/shop/v1", "--new", "examples/shop/v2")
+	return err
 }

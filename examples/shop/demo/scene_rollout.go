@@ -15,18 +15,23 @@ type rolled struct {
 
 // progress is what the demonstration reads of `rollout status -o json`.
 type progress struct {
-	Phase   string  `json:"phase"`
-	Step    int     `json:"step"` // 1-based
-	Steps   []int   `json:"steps"`
-	Percent float64 `json:"percent"`
-	Moves   struct {
+	Activity string  `json:"activity"`
+	Assigned float64 `json:"assignedPercent"`
+	Actual   float64 `json:"actualPercent"`
+	Record   struct {
+		Rollout struct {
+			Phase  string `json:"phase"`
+			Reason string `json:"reason"`
+			Step   int    `json:"step"`
+		} `json:"rollout"`
+	} `json:"record"`
+	Moves struct {
 		Done     int `json:"done"`
 		InFlight int `json:"inFlight"`
 		Failed   int `json:"failed"`
 	} `json:"moves"`
 	Versions []struct {
 		Version string `json:"version"`
-		Hosts   int    `json:"hosts"`
 		Objects int    `json:"objects"`
 	} `json:"versions"`
 }
@@ -45,7 +50,7 @@ func (s *stage) rollout(ctx context.Context) error {
 		return err
 	}
 	started := time.Now()
-	code, err := s.show(ctx, strings.Fields("rollout start shop --to v2 --steps 5,25,50,100 --bake 2s --move drain --move-rate 100/s")...)
+	code, err := s.show(ctx, strings.Fields("rollout start shop --to v2 --steps 5,25,50,100 --bake 3s --min-requests 5 --max-p99-ratio 100 --move drain")...)
 	if err != nil {
 		return err
 	}
@@ -63,26 +68,27 @@ func (s *stage) rollout(ctx context.Context) error {
 
 // followRollout prints a line a second, and the skew table when a step begins.
 func (s *stage) followRollout(ctx context.Context) error {
-	shown := 0
+	shown := -1
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		var p progress
 		if err := s.query(ctx, &p, "rollout", "status", "shop"); err != nil {
 			return err
 		}
-		if p.Step != shown {
-			shown = p.Step
+		if p.Record.Rollout.Step != shown {
+			shown = p.Record.Rollout.Step
 			if _, err := s.show(ctx, "skew"); err != nil {
 				return err
 			}
 		}
 		s.progressLine(p)
 		s.rolled.moves, s.rolled.failed = p.Moves.Done, p.Moves.Failed
-		switch p.Phase {
+		switch p.Record.Rollout.Phase {
+		case "progressing":
 		case "completed":
 			return nil
-		case "aborted", "failed":
-			return fmt.Errorf("the rollout ended as %s", p.Phase)
+		default:
+			return fmt.Errorf("the rollout stands still, %s: %s", p.Record.Rollout.Phase, p.Record.Rollout.Reason)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the rollout did not complete in two minutes; see skewgate rollout status shop")
@@ -97,16 +103,12 @@ func (s *stage) followRollout(ctx context.Context) error {
 
 func (s *stage) progressLine(p progress) {
 	var versions []string
-	total := 0
-	for _, v := range p.Versions {
-		total += v.Objects
-	}
 	for _, v := range p.Versions {
 		versions = append(versions, fmt.Sprintf("%s %d carts", v.Version, v.Objects))
 	}
 	c := s.total()
 	s.say("%s %3.0f%%  %-10s %-26s moves %d done %d in flight   requests %d failed %d  p99 %.0fms",
-		bar(p.Percent), p.Percent, p.Phase, strings.Join(versions, ", "), p.Moves.Done, p.Moves.InFlight, c.Requests, c.Failed, c.P99Millis)
+		bar(p.Assigned), p.Assigned, p.Activity, strings.Join(versions, ", "), p.Moves.Done, p.Moves.InFlight, c.Requests, c.Failed, c.P99Millis)
 }
 
 func bar(percent float64) string {

@@ -14,7 +14,7 @@ func (s *stage) summary(context.Context) error {
 	byFreeze := s.frozen.failedAfter - s.frozen.failedBefore
 	s.term.heading("summary")
 	row := func(name, format string, args ...any) {
-		s.say("%-28s %s", name, fmt.Sprintf(format, args...))
+		s.say("%-31s %s", name, fmt.Sprintf(format, args...))
 	}
 	row("requests", "%d in %.0fs, p50 %.1f ms, p99 %.0f ms", c.Requests, time.Since(s.started).Seconds(), c.P50Millis, c.P99Millis)
 	row("failed", "%d", c.Failed-byFreeze)

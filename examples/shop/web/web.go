@@ -190,8 +190,7 @@ func (w *worker) getHTTP(ctx context.Context, i int) (int64, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		return 0, fmt.Errorf("HTTP %d: %s", resp.StatusCode, body)
+		return 0, problemOf(resp)
 	}
 	var cart struct {
 		Revision int64 `json:"revision"`
@@ -200,6 +199,16 @@ func (w *worker) getHTTP(ctx context.Context, i int) (int64, error) {
 		return 0, errors.Join(errors.New("answer is not a cart"), err)
 	}
 	return cart.Revision, nil
+}
+
+// problemOf gives the code of a problem+json answer, which is the same for the
+// same cause, or the status alone.
+func problemOf(resp *http.Response) error {
+	var p struct{ Code, Title string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&p); err != nil || p.Code == "" {
+		return fmt.Errorf("HTTP %d", resp.StatusCode)
+	}
+	return fmt.Errorf("HTTP %d %s: %s", resp.StatusCode, p.Code, p.Title)
 }
 
 func (w *worker) id(i int) string { return fmt.Sprintf("%s-%d", w.o.Prefix, i) }
