@@ -68,7 +68,7 @@ func New(o Options) (*Host, error) {
 // Handle serves objects of a class over HTTP, WebSocket and, with GRPCServer,
 // gRPC. It must be called before Run.
 func (h *Host) Handle(name string, a Activate) {
-	h.classes[name] = &class{activate: func(ctx context.Context, o *Object) (any, error) { return a(ctx, o) }}
+	h.classes[wire.PreviewClass(name, h.opt.Preview)] = &class{activate: func(ctx context.Context, o *Object) (any, error) { return a(ctx, o) }}
 }
 
 // HandleGRPC says that a class is served by gRPC methods only; they take
@@ -77,13 +77,14 @@ func (h *Host) HandleGRPC(name string, activate func(ctx context.Context, o *Obj
 	if activate == nil {
 		activate = func(context.Context, *Object) (any, error) { return nil, nil }
 	}
-	h.classes[name] = &class{activate: activate}
+	h.classes[wire.PreviewClass(name, h.opt.Preview)] = &class{activate: activate}
 }
 
 func (h *Host) classNames() []string {
 	names := make([]string, 0, len(h.classes))
 	for n := range h.classes {
-		names = append(names, n)
+		base, _ := wire.SplitClass(n) // a preview's objects are other objects, of the same class
+		names = append(names, base)
 	}
 	slices.Sort(names)
 	return names
