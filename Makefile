@@ -21,6 +21,7 @@ test: test-setup vet ## everything: set-up, vet, all tests, the generated code, 
 test-setup:
 	@tools/packages.sh
 	@tools/envoy.sh
+	@tools/xds-node.sh
 	@$(GO) mod download
 
 race: test-setup ## all tests under the race detector

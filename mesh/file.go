@@ -126,7 +126,7 @@ func (y *meshYAML) mesh(file string) *Mesh {
 		Store:   Store{URL: y.Store.URL, Replicas: y.Store.Replicas},
 		Listen:  Listen(y.Listen),
 		Leases:  Leases(y.Leases),
-		Auth:    Auth{MeshSecretFile: y.Auth.MeshSecretFile, AdminTokenFile: y.Auth.AdminTokenFile, TLS: (*TLS)(y.Auth.TLS)},
+		Auth:    Auth{MeshSecretFile: y.Auth.MeshSecretFile, AdminTokenFile: y.Auth.AdminTokenFile},
 		Control: y.Control,
 		Callers: Callers{Identity: Identity(y.Callers.Identity)},
 	}

@@ -59,12 +59,6 @@ type Auth struct {
 	Secret         []byte // its content without surrounding white space; Load reads it, Parse does not
 	AdminTokenFile string
 	AdminToken     []byte // as Secret; empty asks for none
-	TLS            *TLS   // nil without mTLS
-}
-
-// TLS names the files of mutual TLS.
-type TLS struct {
-	CertFile, KeyFile, CAFile string
 }
 
 // Identity says where a caller's app@version comes from.

@@ -93,9 +93,9 @@ func TestParseKeepsEveryKey(t *testing.T) {
 		Store:   Store{URL: "redis+sentinel://s1:26379,s2:26379/main", Replicas: 1, Failover: 5 * time.Second},
 		Listen:  Listen{Gateway: "0.0.0.0:9080", Picker: ":8082", XDS: ":8083", Admin: "127.0.0.1:9081", Store: "127.0.0.1:6379"},
 		Leases:  Leases{Host: 16 * time.Second, Max: 32 * time.Second},
-		Auth:    Auth{MeshSecretFile: "/etc/skewgate/secret", TLS: &TLS{"c.pem", "k.pem", "ca.pem"}},
+		Auth:    Auth{MeshSecretFile: "/etc/skewgate/secret", AdminTokenFile: "/etc/skewgate/token"},
 		Control: "control.mesh.internal:8083",
-		Callers: Callers{Identity: IdentityMTLS, Trust: []netip.Prefix{
+		Callers: Callers{Identity: IdentityHeader, Trust: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.1.7/32"), netip.MustParsePrefix("fd00::/8")}},
 		Classes: []routing.Class{
 			{Name: "Cart", App: "shop", Mode: routing.ModeOwn, Services: []string{"shop.v1.CartService"}, Routes: []string{"/carts/{id}/**"},
