@@ -1,12 +1,14 @@
 #!/bin/sh
 # Makes sure that the servers and browsers the tests use are on the machine:
-# redis-server, redis-sentinel, PostgreSQL, Chromium. Debian's packages, or a
+# redis-server, redis-sentinel, PostgreSQL, Node, Chromium. Debian's packages, or a
 # message that says what to install. Starts no service.
 set -eu
 missing=""
 command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v redis-sentinel >/dev/null 2>&1 || missing="$missing redis-sentinel"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1 || missing="$missing postgresql"
+command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 
