@@ -15,6 +15,7 @@ import (
 type Event struct {
 	Start    time.Time
 	Duration time.Duration
+	Head     time.Duration // until the host's response head came; 0 when none did. What follows may be a stream.
 	Waited   time.Duration // of it, until the object had an owner that admitted the request
 
 	Class         string
@@ -78,7 +79,7 @@ func (ev *Event) describe(req Request) {
 
 // answered fills in what the host's response head said.
 func (ev *Event) answered(status int, h http.Header) {
-	ev.Status = status
+	ev.Status, ev.Head = status, time.Since(ev.Start)
 	if status >= 500 {
 		ev.Code = "http_" + strconv.Itoa(status)
 	}
