@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 //go:embed scripts/*.lua
@@ -58,12 +56,7 @@ func newScript(name, src string) script {
 // run runs a script by its digest, and by its text when the server has
 // forgotten it (restart, failover, SCRIPT FLUSH).
 func (s *Store) run(ctx context.Context, sc script, keys []string, args ...any) (reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.callTimeout())
-	defer cancel()
-	v, err := s.rdb.EvalSha(ctx, sc.sha, keys, args...).Result()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		v, err = s.rdb.Eval(ctx, sc.src, keys, args...).Result()
-	}
+	v, err := s.calls.do(ctx, &call{script: sc, keys: keys, args: args})
 	if err != nil {
 		return reply{}, fail("run "+sc.name, true, err)
 	}

@@ -34,6 +34,7 @@ type Store struct {
 	rdb      redis.UniversalClient
 	opt      Options
 	scripts  scripts
+	calls    *batcher
 	maxLease atomic.Int64 // as the store says; nanoseconds
 }
 
@@ -50,6 +51,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{rdb: target.client(o), opt: o, scripts: all}
+	s.calls = &batcher{rdb: s.rdb, timeout: s.callTimeout()}
 	if err := s.checkMeta(ctx); err != nil {
 		s.rdb.Close()
 		return nil, fmt.Errorf("open store %s: %w", target.Redacted(), err)
@@ -111,7 +113,9 @@ func (s *Store) learnMaxLease(ms string) {
 
 // Close ends the connections.
 func (s *Store) Close() error {
-	if err := s.rdb.Close(); err != nil {
+	err := s.rdb.Close() // ends the calls that run
+	s.calls.wait()
+	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

@@ -33,7 +33,7 @@ local floor = tonumber(ARGV[4])
 if not floor or floor < 0 or floor > 4503599627370496 then floor = 0 end
 local now = redis.call('TIME')
 local token = math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
+if p[1] then redis.call('PERSIST', KEYS[1]) end -- only a released pin may expire
 p = {'1', 'o', ARGV[3], string.format('%.0f', token), x[5] or '', p[6] or '0'}
 redis.call('HSET', KEYS[1], 'f', p[1], 's', p[2], 'i', p[3], 't', p[4], 'v', p[5], 'c', p[6])
-redis.call('PERSIST', KEYS[1]) -- only a released pin may expire
 return answer('won')
