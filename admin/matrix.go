@@ -96,7 +96,7 @@ func matricesOf(ctx context.Context, schemas []Schema, classes []routing.Class) 
 		if m == nil {
 			continue
 		}
-		m.Incompatible = append(m.Incompatible, routing.Incompatible{
+		m.Incompatible = append(m.Incompatible, skew.Incompatible{
 			Class: c.Class, Caller: c.Version, Object: bare(c.Object), Method: c.Method, Rule: c.Rule, Message: c.Message,
 		})
 	}

@@ -16,7 +16,7 @@ import (
 type Version struct {
 	App      string    `json:"app"`
 	Version  string    `json:"version"`
-	State    string    `json:"state"`  // active, ramping, draining, drained, calling, registered or gone
+	State    string    `json:"state"`  // active, ramping, draining, drained, standby (never had a share), calling, registered or gone
 	Weight   float64   `json:"weight"` // percent of the deployment; 0 where none is recorded
 	Hosts    int       `json:"hosts"`  // that can take objects
 	Objects  int       `json:"objects"`
@@ -140,8 +140,10 @@ func versionState(x *Version, rec *rollout.Record) string {
 		return "active"
 	case x.Objects > 0:
 		return "draining"
-	case x.Hosts > 0:
+	case x.Hosts > 0 && rec.Had(x.Version):
 		return "drained"
+	case x.Hosts > 0:
+		return "standby"
 	case x.Calling > 0:
 		return "calling"
 	case x.Schema:

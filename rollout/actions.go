@@ -58,9 +58,7 @@ func (r *Rollouts) Resume(ctx context.Context, app string, a Ask) (*Record, erro
 			return Change{}, refuse(CodeWrongPhase, "skewgate rollout status "+app, "the rollout is not paused")
 		}
 		ro.Phase, ro.Reason = Progressing, ""
-		if !ro.BakeAt.IsZero() {
-			ro.BakeAt = now
-		}
+		ro.BakeAt, ro.BakeBefore = time.Time{}, nil
 		return Change{By: a.By, Action: "resume", Reason: a.Reason}, nil
 	})
 }

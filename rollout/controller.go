@@ -127,18 +127,12 @@ func (c *Controller) advance(ctx context.Context, rec *Record) error {
 		return err
 	}
 	if ro.BakeAt.IsZero() {
-		if !c.mover.converged(rec) {
-			return nil // moves first, then the bake
-		}
-		return c.step(ctx, rec, "bake", "all moves of this step are done", func(rec *Record, now time.Time) error {
-			rec.Rollout.BakeAt = now
-			return nil
-		})
+		return c.beginBake(ctx, rec)
 	}
 	if now.Before(ro.BakeAt.Add(time.Duration(ro.Spec.Bake))) {
 		return nil
 	}
-	if ro.Spec.Bake > 0 && !ro.Waived {
+	if ro.Spec.Bake > 0 {
 		analysis, err := c.analysis(ctx, ro, now)
 		if err != nil {
 			return err
@@ -150,14 +144,40 @@ func (c *Controller) advance(ctx context.Context, rec *Record) error {
 	return c.nextStep(ctx, rec)
 }
 
+// beginBake starts a step's bake when its moves are done; in lazy mode at
+// once, for nobody can say when the last active object becomes idle.
+func (c *Controller) beginBake(ctx context.Context, rec *Record) error {
+	ro := rec.Rollout
+	reason := "all moves of this step are done"
+	if ro.Spec.Move.Mode == routing.MoveLazy {
+		reason = "active objects move when they are idle"
+	} else if !c.mover.converged(rec) {
+		return nil
+	}
+	running, err := c.skew.Query(ctx, skew.Query{App: ro.Spec.App, Since: time.Nanosecond}, nil) // the running minute
+	if err != nil {
+		return fmt.Errorf("begin bake: %w", err)
+	}
+	return c.step(ctx, rec, "bake", reason, func(rec *Record, _ time.Time) error {
+		rec.Rollout.BakeAt, rec.Rollout.BakeBefore = running.Evidence.At.UTC(), running.Totals()
+		return nil
+	})
+}
+
+// analysed is how far back an analysis looks at most: minutes are kept so long.
+const analysed = time.Hour
+
 // analysis compares the versions since the bake began.
 func (r *Rollouts) analysis(ctx context.Context, ro *Rollout, now time.Time) (Analysis, error) {
-	since := min(max(now.Sub(ro.BakeAt), time.Minute), skew.MaxSince)
+	since, before := max(now.Sub(ro.BakeAt), time.Nanosecond), ro.BakeBefore
+	if since > analysed {
+		since, before = analysed, nil
+	}
 	answer, err := r.skew.Query(ctx, skew.Query{App: ro.Spec.App, Since: since}, nil)
 	if err != nil {
 		return Analysis{}, fmt.Errorf("analyse bake: %w", err)
 	}
-	return analyse(answer, ro.Spec.To, ro.Spec.Limits), nil
+	return analyse(answer, before, ro.Spec.To, ro.Spec.Limits), nil
 }
 
 // step changes the record of the rollout as it was read, and only that.

@@ -184,7 +184,7 @@ func others(vs []assign.Version, except string) []string {
 }
 
 // describe names the first incompatible methods and counts the rest.
-func describe(bad []routing.Incompatible) string {
+func describe(bad []skew.Incompatible) string {
 	var parts []string
 	for _, b := range bad[:min(len(bad), 3)] {
 		method := b.Method

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/rollout/assign"
+	"github.com/skewgate/skewgate/rollout/skew"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -81,7 +82,6 @@ type Rollout struct {
 	Step    int       `json:"step"` // index in Spec.Steps
 	Phase   Phase     `json:"phase"`
 	Reason  string    `json:"reason,omitempty"` // why it is paused or ended
-	Waived  bool      `json:"waived,omitempty"` // promote: do not analyse this step's bake
 	Crossed time.Time `json:"crossed,omitzero"` // when the first object ran the new version, where its state cannot be read by the old
 
 	Before Spent `json:"before"` // the budgets' counters when it began
@@ -89,7 +89,11 @@ type Rollout struct {
 	StartedAt time.Time `json:"startedAt"`
 	StepAt    time.Time `json:"stepAt"`          // when this step's weights were set
 	BakeAt    time.Time `json:"bakeAt,omitzero"` // when this step's bake began: at once, or when its moves were done
-	EndedAt   time.Time `json:"endedAt,omitzero"`
+
+	// What the minute in which the bake began had counted by then.
+	BakeBefore map[string]skew.Total `json:"bakeBefore,omitempty"`
+
+	EndedAt time.Time `json:"endedAt,omitzero"`
 }
 
 // Weight is the share in percent that the running step gives to the new version.

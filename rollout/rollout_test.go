@@ -249,7 +249,7 @@ func TestBakeDecides(t *testing.T) {
 		{"slow pauses", false, func(m *mesh) {
 			m.calls(m.tally("g"), 100, "web@v1", "v41", "", time.Millisecond)
 			m.calls(m.tally("g2"), 100, "web@v1", "v42", "", 300*time.Millisecond)
-		}, Paused, "p99"},
+		}, Paused, "p90"}, // of a hundred calls, the p99 is one call
 		{"no data never aborts", true, func(m *mesh) {
 			m.calls(m.tally("g"), 100, "web@v1", "v41", "", time.Millisecond)
 			m.calls(m.tally("g2"), 3, "web@v1", "v42", "upstream_failed", time.Millisecond)
@@ -267,9 +267,10 @@ func TestBakeDecides(t *testing.T) {
 			m.host("h1", "v41")
 			m.host("h2", "v42")
 			m.start(Spec{To: "v41"})
-			m.start(Spec{To: "v42", Replace: true, Steps: []float64{50}, Bake: wire.Seconds(time.Second), Limits: limits, AutoAbort: c.auto})
-			c.calls(m)
+			m.start(Spec{To: "v42", Replace: true, Steps: []float64{50}, Bake: wire.Seconds(3 * time.Second), Limits: limits, AutoAbort: c.auto})
 			m.control("c1")
+			m.until("the bake begins", func() bool { return !m.status().Record.Rollout.BakeAt.IsZero() })
+			c.calls(m)
 			m.until("phase "+string(c.want), m.phase(c.want))
 			rec, err := m.r.Records.Get(t.Context(), "shop")
 			if err != nil || !strings.Contains(rec.Rollout.Reason, c.says) {
@@ -279,6 +280,30 @@ func TestBakeDecides(t *testing.T) {
 				t.Errorf("aborted, but deployed is %+v", rec.Deployment)
 			}
 		})
+	}
+}
+
+// What the running minute had counted before the bake is not held against it.
+func TestBakeJudgesOnlyItsOwnTime(t *testing.T) {
+	a := &skew.Answer{Evidence: skew.Evidence{Seen: 1, Expected: 1}}
+	add := func(version string, calls, errors int64) {
+		a.Lines = append(a.Lines, skew.Line{Version: version, Calls: calls, Errors: errors})
+	}
+	add("v41", 1000, 0)
+	add("v42", 1000, 100)
+	l := Limits{MinRequests: 50, MaxErrorRise: 0.01, MaxP99Ratio: 2}
+	if got := analyse(a, nil, "v42", l); got.Verdict != BakeFailed {
+		t.Errorf("without a baseline: %+v", got)
+	}
+	before := a.Totals()
+	if got := analyse(a, before, "v42", l); got.Verdict != BakeNoData {
+		t.Errorf("nothing since: %+v", got)
+	}
+	a.Lines = nil
+	add("v41", 1100, 0)
+	add("v42", 1100, 100)
+	if got := analyse(a, before, "v42", l); got.Verdict != BakePassed || got.New.Calls != 100 {
+		t.Errorf("healthy since: %+v", got)
 	}
 }
 
@@ -397,12 +422,12 @@ func TestPreflightRefuses(t *testing.T) {
 			t.Errorf("unknown version: %v", got)
 		}
 		m.calls(m.tally("g"), 1, "web@v1", "v41", "", 0)
-		m.matrix(skew.Matrix{Objects: []string{"v41", "v42"}, Callers: []string{"web@v1"}, Incompatible: []routing.Incompatible{
+		m.matrix(skew.Matrix{Objects: []string{"v41", "v42"}, Callers: []string{"web@v1"}, Incompatible: []skew.Incompatible{
 			{Class: "Cart", Caller: "web@v1", Object: "v42", Method: "/Old", Rule: "METHOD_REMOVED"}}})
 		if got := try(Spec{To: "v42"}); !slices.Equal(got, []string{CodeIncompatible}) {
 			t.Errorf("incompatible pair: %v", got)
 		}
-		m.matrix(skew.Matrix{Objects: []string{"v41", "v42"}, Callers: []string{"web@v1"}, Incompatible: []routing.Incompatible{
+		m.matrix(skew.Matrix{Objects: []string{"v41", "v42"}, Callers: []string{"web@v1"}, Incompatible: []skew.Incompatible{
 			{Class: "Cart", Caller: "web@v1", Object: "v41", Method: "/New", Rule: "METHOD_ADDED"}}})
 		if got := try(Spec{To: "v42"}); !slices.Equal(got, []string{CodeWrongOrder}) {
 			t.Errorf("wrong order: %v", got)

@@ -160,10 +160,7 @@ func (rec *Record) setStep(i int, now time.Time) error {
 		return err
 	}
 	rec.deploy(recorded(vs))
-	ro.Step, ro.StepAt, ro.BakeAt, ro.Waived = i, now, time.Time{}, false
-	if ro.Spec.Move.Mode == routing.MoveLazy {
-		ro.BakeAt = now // nobody can say when the last active object becomes idle
-	}
+	ro.Step, ro.StepAt, ro.BakeAt, ro.BakeBefore = i, now, time.Time{}, nil
 	return nil
 }
 

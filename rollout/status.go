@@ -51,7 +51,7 @@ type BakeStatus struct {
 // VersionStatus is one version of the app.
 type VersionStatus struct {
 	Version string  `json:"version"`
-	State   string  `json:"state"` // current, ramping, draining, idle, undeployed
+	State   string  `json:"state"` // current, ramping, draining, drained, standby, undeployed
 	Weight  float64 `json:"weight"`
 	Objects int     `json:"objects"` // active, as hosts said at their last renewal
 	Hosts   int     `json:"hosts"`   // that can take objects
@@ -134,10 +134,17 @@ func stateOf(rec *Record, v *VersionStatus) string {
 		return "current"
 	case v.Objects > 0:
 		return "draining"
-	case v.Hosts > 0:
+	case v.Hosts > 0 && rec.Had(v.Version):
 		return "drained"
+	case v.Hosts > 0:
+		return "standby"
 	}
 	return "undeployed"
+}
+
+// Had says that a version had a share when the newest rollout began.
+func (rec *Record) Had(version string) bool {
+	return rec != nil && rec.Rollout != nil && slices.ContainsFunc(rec.Rollout.Base, func(v Version) bool { return v.Name == version && v.Weight > 0 })
 }
 
 func (r *Rollouts) fillMoves(ctx context.Context, s *Status) error {

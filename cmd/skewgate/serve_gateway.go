@@ -99,9 +99,16 @@ func (r recorder) Record(e *gateway.Event) {
 	if e.Class == "" {
 		return // it named no class of ours
 	}
+	latency, code := e.Duration, e.Code
+	if e.Head > 0 {
+		latency = e.Head // a stream lasts as long as somebody listens
+	}
+	if e.Upgrade && code != "" {
+		code = skew.SocketClosed // a move closes sockets; they come back
+	}
 	r.tallies.Add(skew.Call{
 		Class: e.Class, Caller: e.Caller, App: e.App, ObjectVersion: e.ObjectVersion, Object: e.Object.ID,
-		Method: e.Method, Code: e.Code, Latency: e.Duration, At: e.Start.Add(e.Duration),
+		Method: e.Method, Code: code, Latency: latency, At: e.Start.Add(e.Duration),
 	})
 	if e.Move != nil && e.Move.From != "" {
 		r.moves.add(e)

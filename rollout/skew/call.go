@@ -5,13 +5,13 @@ import "time"
 // Call is one finished call, as a gateway saw it.
 type Call struct {
 	Class         string
-	Caller        string // app@version; "" when the caller did not say or was not believed
-	App           string // of the object
-	ObjectVersion string // version of App that ran it; "" when it reached no host
-	Object        string // id within the class; counted, never kept
-	Method        string // "/pkg.Service/Method", or the route's template
-	Code          string // "" for success, else why it failed
-	Latency       time.Duration
+	Caller        string        // app@version; "" when the caller did not say or was not believed
+	App           string        // of the object
+	ObjectVersion string        // version of App that ran it; "" when it reached no host
+	Object        string        // id within the class; counted, never kept
+	Method        string        // "/pkg.Service/Method", or the route's template
+	Code          string        // "" for success, else why it failed
+	Latency       time.Duration // until the answer began
 	At            time.Time
 }
 
@@ -21,8 +21,13 @@ const (
 	Other        = "other"        // folded together, because MaxRows was reached
 )
 
-// Canceled is the code of a call whose caller went away. It is no failure of the object.
-const Canceled = "canceled"
+// Codes that are no failure of the object.
+const (
+	Canceled     = "canceled"      // the caller went away
+	SocketClosed = "socket_closed" // a socket that had been attached was closed by the object's side, as moves do
+)
+
+func (k Key) failed() bool { return k.Code != "" && k.Code != Canceled && k.Code != SocketClosed }
 
 // Key is what calls are counted by.
 type Key struct {

@@ -76,31 +76,37 @@ func digits(s string) int {
 
 // Total is everything that was called on one version of an app.
 type Total struct {
-	Calls, Errors int64
-	Stale         int64 // calls whose instance turned out not to be current
-	P99           time.Duration
+	Calls   int64     `json:"calls"`
+	Errors  int64     `json:"errors"`
+	Stale   int64     `json:"stale"` // calls whose instance turned out not to be current
+	Latency Histogram `json:"latency"`
 }
 
 // Totals adds up an answer's lines by object version.
 func (a *Answer) Totals() map[string]Total {
-	totals, latency := map[string]Total{}, map[string]Histogram{}
+	totals := map[string]Total{}
 	for _, l := range a.Lines {
 		if l.Version == "" {
 			continue
 		}
-		t := totals[l.Version]
-		t.Calls += l.Calls
-		t.Errors += l.Errors
-		t.Stale += l.Codes[string(wire.StaleInstance)]
-		totals[l.Version] = t
-		if latency[l.Version] == nil {
-			latency[l.Version] = Histogram{}
-		}
-		latency[l.Version].merge(l.latency)
-	}
-	for v, t := range totals {
-		t.P99 = latency[v].Quantile(0.99)
-		totals[v] = t
+		totals[l.Version] = totals[l.Version].Plus(Total{
+			Calls: l.Calls, Errors: l.Errors, Stale: l.Codes[string(wire.StaleInstance)], Latency: l.latency,
+		})
 	}
 	return totals
+}
+
+// Plus adds o.
+func (t Total) Plus(o Total) Total { return t.add(o, 1) }
+
+// Minus takes away o, what was counted up to an earlier moment.
+func (t Total) Minus(o Total) Total { return t.add(o, -1) }
+
+func (t Total) add(o Total, sign int64) Total {
+	sum := Total{Calls: t.Calls + sign*o.Calls, Errors: t.Errors + sign*o.Errors, Stale: t.Stale + sign*o.Stale, Latency: Histogram{}}
+	sum.Latency.merge(t.Latency)
+	for b, n := range o.Latency {
+		sum.Latency[b] += sign * n
+	}
+	return sum
 }

@@ -28,12 +28,23 @@ const (
 // Matrix is the record of what the registry knows about one class: computed
 // when a schema is pushed, read by gateways, rollouts and the skew query.
 type Matrix struct {
-	Class        string                 `json:"class"`
-	App          string                 `json:"app"`
-	Objects      []string               `json:"objects"` // versions of App that are registered
-	Callers      []string               `json:"callers"` // app@version that are registered and bind or export the class
-	Incompatible []routing.Incompatible `json:"incompatible,omitempty"`
-	State        []StateCell            `json:"state,omitempty"`
+	Class        string         `json:"class"`
+	App          string         `json:"app"`
+	Objects      []string       `json:"objects"` // versions of App that are registered
+	Callers      []string       `json:"callers"` // app@version that are registered and bind or export the class
+	Incompatible []Incompatible `json:"incompatible,omitempty"`
+	State        []StateCell    `json:"state,omitempty"`
+}
+
+// Incompatible is one method that a caller version and an object version do
+// not both understand; see routing.Incompatible.
+type Incompatible struct {
+	Class   string `json:"class"`
+	Caller  string `json:"caller"` // app@version
+	Object  string `json:"object"` // version
+	Method  string `json:"method"` // "" = all methods
+	Rule    string `json:"rule"`
+	Message string `json:"message"`
 }
 
 // StateCell says whether code of version Reader can load what Writer stored.
@@ -47,7 +58,7 @@ type StateCell struct {
 
 // Pair gives the incompatible methods of a caller and an object version. Known
 // is false when either has no schema.
-func (m *Matrix) Pair(caller, version string) (bad []routing.Incompatible, known bool) {
+func (m *Matrix) Pair(caller, version string) (bad []Incompatible, known bool) {
 	if m == nil || !slices.Contains(m.Callers, caller) || !slices.Contains(m.Objects, version) {
 		return nil, false
 	}
@@ -81,7 +92,9 @@ type Matrices map[string]*Matrix
 func (m Matrices) Incompatible() []routing.Incompatible {
 	var all []routing.Incompatible
 	for _, class := range m.Classes() {
-		all = append(all, m[class].Incompatible...)
+		for _, x := range m[class].Incompatible {
+			all = append(all, routing.Incompatible(x))
+		}
 	}
 	return all
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -51,9 +50,9 @@ type Line struct {
 	Last    time.Time    `json:"last"`
 	Compat  Verdict      `json:"compat"`
 
-	Methods      []Method               `json:"methods"`
-	Codes        map[string]int64       `json:"codes,omitempty"` // calls by what went wrong
-	Incompatible []routing.Incompatible `json:"incompatible,omitempty"`
+	Methods      []Method         `json:"methods"`
+	Codes        map[string]int64 `json:"codes,omitempty"` // calls by what went wrong
+	Incompatible []Incompatible   `json:"incompatible,omitempty"`
 
 	latency Histogram
 }
@@ -155,7 +154,7 @@ func (l *Line) add(k Key, r *row) {
 	m := &l.Methods[i]
 	m.Calls += r.Calls
 	m.Last = later(m.Last, last)
-	if k.Code != "" && k.Code != Canceled {
+	if k.failed() {
 		m.Errors += r.Calls
 		l.Errors += r.Calls
 	}

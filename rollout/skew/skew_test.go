@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/internal/testenv"
 )
 
@@ -233,7 +232,7 @@ func TestCompatColumn(t *testing.T) {
 	s := miniredis.RunT(t)
 	rdb := client(t, s.Addr())
 	m := &Matrix{Class: "Cart", App: "shop", Objects: []string{"v41", "v42"}, Callers: []string{"web@v41", "web@v42"},
-		Incompatible: []routing.Incompatible{{Class: "Cart", Caller: "web@v42", Object: "v41", Method: "/Apply", Rule: "METHOD_ADDED"}},
+		Incompatible: []Incompatible{{Class: "Cart", Caller: "web@v42", Object: "v41", Method: "/Apply", Rule: "METHOD_ADDED"}},
 		State:        []StateCell{{Writer: "v42", Reader: "v41", Verdict: Fail, Rule: "FIELD_REMOVED"}}}
 	if err := StoreMatrices(t.Context(), rdb, prefix, Matrices{m.Class: m}); err != nil {
 		t.Fatal(err)
