@@ -5,12 +5,13 @@ import "github.com/spf13/cobra"
 // commands lists every command; each lives in a file of its own.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
-		newServeCommand(env),
 		newCompatCommand(env),
+		newServeCommand(env),
 		newAgentCommand(env),
 		newDoctorCommand(env),
 		newStoreCommand(env),
 		newEnvoyCommand(env),
+		newSchemaCommand(env),
 		newSkewCommand(env),
 		newCanICommand(env),
 		newRolloutCommand(env),

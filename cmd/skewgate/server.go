@@ -83,7 +83,7 @@ func newServer(ctx context.Context, env *Env, m *mesh.Mesh, o serveOptions) (_ *
 	for _, role := range []struct {
 		name string
 		add  func() error
-	}{{roleControl, s.addControl}, {roleGateway, s.addGateway}} {
+	}{{roleControl, s.addControl}, {roleGateway, s.addGateway}, {rolePicker, s.addPicker}} {
 		if s.has(role.name) {
 			if err := role.add(); err != nil {
 				return nil, err
