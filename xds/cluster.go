@@ -79,9 +79,12 @@ func mustAny(m proto.Message) *anypb.Any {
 	return a
 }
 
-// observeCluster is the address of a class that is only looked at; ok is false
-// when it is no host:port.
-func observeCluster(c routing.Class) (*clusterv3.Cluster, bool) {
+// ObserveCluster is the address of a class that is only looked at; ok is false
+// for other classes, and where the address is no host:port.
+func ObserveCluster(c routing.Class) (cluster *clusterv3.Cluster, ok bool) {
+	if c.Mode != routing.ModeObserve {
+		return nil, false
+	}
 	host, port, err := net.SplitHostPort(c.Upstream)
 	n, portErr := strconv.ParseUint(port, 10, 16)
 	if err != nil || portErr != nil || host == "" || n == 0 {

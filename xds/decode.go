@@ -14,38 +14,44 @@ import (
 // of clusters that r does not have are not looked at: a client may hold them a
 // moment longer than their cluster.
 func Decode(r Resources) (routing.Spec, error) {
-	var spec routing.Spec
 	var errs []error
+	var p parts
 	for _, name := range []string{RouteName, MatrixName} {
-		rc, ok := r.Routes[name]
-		if !ok {
+		if r.Routes[name] == nil {
 			errs = append(errs, fmt.Errorf("RDS %s: is missing", name))
-			continue
 		}
-		readRoutes(rc, &spec, &errs)
 	}
+	if rc := r.Routes[RouteName]; rc != nil {
+		p.routes = readRoutes(rc, &errs)
+	}
+	if rc := r.Routes[MatrixName]; rc != nil {
+		p.matrix = readMatrix(rc, &errs)
+	}
+	p.hosts = map[string][]routing.Host{}
 	for _, name := range slices.Sorted(maps.Keys(r.Clusters)) {
 		if cla, ok := r.Endpoints[name]; ok {
-			spec.Hosts = append(spec.Hosts, readEndpoints(cla, &errs)...)
+			p.hosts[name] = readEndpoints(cla, &errs)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return routing.Spec{}, err
 	}
-	sortHosts(spec.Hosts)
-	return spec, nil
+	return p.spec(slices.Collect(maps.Keys(r.Clusters))), nil
 }
 
-// NewTable decodes and builds in one step: a Spec that reads well may still
-// contradict itself.
-func NewTable(r Resources) (*routing.Table, error) {
-	spec, err := Decode(r)
-	if err != nil {
-		return nil, err
+// parts are resources as read, so that a client reads each only once.
+type parts struct {
+	routes routesPart
+	matrix []routing.Incompatible
+	hosts  map[string][]routing.Host // by cluster
+}
+
+// spec puts together the hosts of clusters and the rest.
+func (p parts) spec(clusters []string) routing.Spec {
+	s := routing.Spec{Version: p.routes.version, Classes: p.routes.classes, Apps: p.routes.apps, Matrix: p.matrix}
+	for _, name := range clusters {
+		s.Hosts = append(s.Hosts, p.hosts[name]...)
 	}
-	t, err := routing.NewTable(spec)
-	if err != nil {
-		return nil, fmt.Errorf("build table: %w", err)
-	}
-	return t, nil
+	sortHosts(s.Hosts)
+	return s
 }

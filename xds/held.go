@@ -16,23 +16,23 @@ import (
 	"github.com/skewgate/skewgate/gateway/routing"
 )
 
-// held is what a client has accepted: resources and their versions. It
-// outlives streams. A response is tried on a copy, which replaces held only
+// held is what a client has accepted: resources, as read, and their versions.
+// It outlives streams. A response is tried on a copy, which replaces held only
 // when all of it is right.
 type held struct {
-	resources Resources
-	versions  map[string]map[string]string // type → name → version
-	clusters  bool                         // CDS has answered, if only that there are none
-	table     *routing.Table               // nil until every part has come once
+	clusters map[string]bool // by name; true where the endpoints come by EDS
+	routes   map[string]bool // which of RouteName and MatrixName are here
+	parts    parts
+	versions map[string]map[string]string // type → name → version
+	answered bool                         // CDS has answered, if only that there are none
+	table    *routing.Table               // nil until every part has come once
 }
 
 func newHeld() *held {
 	return &held{
-		resources: Resources{
-			Clusters:  map[string]*clusterv3.Cluster{},
-			Endpoints: map[string]*endpointv3.ClusterLoadAssignment{},
-			Routes:    map[string]*routev3.RouteConfiguration{},
-		},
+		clusters: map[string]bool{},
+		routes:   map[string]bool{},
+		parts:    parts{hosts: map[string][]routing.Host{}},
 		versions: map[string]map[string]string{TypeCluster: {}, TypeEndpoint: {}, TypeRoute: {}},
 	}
 }
@@ -40,8 +40,8 @@ func newHeld() *held {
 // edsClusters names the clusters whose endpoints come by EDS, sorted.
 func (h *held) edsClusters() []string {
 	var out []string
-	for name, c := range h.resources.Clusters {
-		if c.GetEdsClusterConfig() != nil {
+	for name, eds := range h.clusters {
+		if eds {
 			out = append(out, name)
 		}
 	}
@@ -53,89 +53,103 @@ func (h *held) edsClusters() []string {
 // the endpoints of every cluster. early leaves endpoints out that control does
 // not have (it never answers for those).
 func (h *held) complete(early bool) bool {
-	if !h.clusters || h.resources.Routes[RouteName] == nil || h.resources.Routes[MatrixName] == nil {
+	if !h.answered || !h.routes[RouteName] || !h.routes[MatrixName] {
 		return false
 	}
-	for _, name := range h.edsClusters() {
-		if !early && h.resources.Endpoints[name] == nil {
+	for name, eds := range h.clusters {
+		if _, here := h.versions[TypeEndpoint][name]; eds && !early && !here {
 			return false
 		}
 	}
 	return true
 }
 
+// build makes a Table: what reads well may still contradict itself.
+func (h *held) build() (*routing.Table, error) {
+	t, err := routing.NewTable(h.parts.spec(slices.Collect(maps.Keys(h.clusters))))
+	if err != nil {
+		return nil, fmt.Errorf("build table: %w", err)
+	}
+	return t, nil
+}
+
 // with tries a response: the held that would be, or every reason against it.
 func (h *held) with(resp *discoveryv3.DeltaDiscoveryResponse) (*held, error) {
-	next := &held{
-		resources: Resources{
-			Clusters:  maps.Clone(h.resources.Clusters),
-			Endpoints: maps.Clone(h.resources.Endpoints),
-			Routes:    maps.Clone(h.resources.Routes),
-		},
-		versions: maps.Clone(h.versions),
-		clusters: h.clusters || resp.GetTypeUrl() == TypeCluster,
-		table:    h.table,
-	}
-	versions, ok := h.versions[resp.GetTypeUrl()]
+	typeURL := resp.GetTypeUrl()
+	versions, ok := h.versions[typeURL]
 	if !ok {
-		return nil, fmt.Errorf("type %s was not asked for", resp.GetTypeUrl())
+		return nil, fmt.Errorf("type %s was not asked for", typeURL)
 	}
-	versions = maps.Clone(versions)
-	next.versions[resp.GetTypeUrl()] = versions
+	next := *h
+	next.clusters, next.routes, next.parts.hosts = maps.Clone(h.clusters), maps.Clone(h.routes), maps.Clone(h.parts.hosts)
+	next.versions, versions = maps.Clone(h.versions), maps.Clone(versions)
+	next.versions[typeURL] = versions
+	next.answered = h.answered || typeURL == TypeCluster
 	var errs []error
 	for _, res := range resp.GetResources() {
-		if err := next.put(resp.GetTypeUrl(), res.GetName(), res.GetResource()); err != nil {
-			errs = append(errs, fmt.Errorf("%s %s: %w", ShortType(resp.GetTypeUrl()), res.GetName(), err))
+		if err := next.put(typeURL, res.GetName(), res.GetResource()); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		versions[res.GetName()] = res.GetVersion()
 	}
 	for _, name := range resp.GetRemovedResources() {
-		next.remove(resp.GetTypeUrl(), name)
+		next.remove(typeURL, name)
 		delete(versions, name)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return next, nil
+	return &next, nil
 }
 
-// put unpacks one resource.
+// put reads one resource.
 func (h *held) put(typeURL, name string, a *anypb.Any) error {
-	var m interface {
-		proto.Message
-		ValidateAll() error
-	}
-	var own string // the name inside must be the name outside
+	var errs []error
 	switch typeURL {
 	case TypeCluster:
 		c := &clusterv3.Cluster{}
-		m, h.resources.Clusters[name] = c, c
+		if err := unpack(a, c, name, c.GetName); err != nil {
+			return err
+		}
+		h.clusters[name] = c.GetEdsClusterConfig() != nil
 	case TypeEndpoint:
 		e := &endpointv3.ClusterLoadAssignment{}
-		m, h.resources.Endpoints[name] = e, e
+		if err := unpack(a, e, name, e.GetClusterName); err != nil {
+			return err
+		}
+		h.parts.hosts[name] = readEndpoints(e, &errs)
 	case TypeRoute:
 		r := &routev3.RouteConfiguration{}
-		m, h.resources.Routes[name] = r, r
-	default:
-		return errors.New("unknown type")
+		if err := unpack(a, r, name, r.GetName); err != nil {
+			return err
+		}
+		switch name {
+		case RouteName:
+			h.parts.routes = readRoutes(r, &errs)
+		case MatrixName:
+			h.parts.matrix = readMatrix(r, &errs)
+		}
+		h.routes[name] = true
 	}
-	if err := a.UnmarshalTo(m); err != nil {
-		return err
+	return errors.Join(errs...)
+}
+
+// unpack reads a message, holds it against its own constraints, and against
+// the name by which it came.
+func unpack(a *anypb.Any, m interface {
+	proto.Message
+	ValidateAll() error
+}, name string, own func() string) error {
+	err := a.UnmarshalTo(m)
+	if err == nil {
+		err = m.ValidateAll()
 	}
-	if err := m.ValidateAll(); err != nil {
-		return err
+	if err == nil && own() != name {
+		err = fmt.Errorf("names itself %q", own())
 	}
-	switch typeURL {
-	case TypeCluster:
-		own = h.resources.Clusters[name].GetName()
-	case TypeEndpoint:
-		own = h.resources.Endpoints[name].GetClusterName()
-	case TypeRoute:
-		own = h.resources.Routes[name].GetName()
-	}
-	if own != name {
-		return fmt.Errorf("names itself %q", own)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", m.ProtoReflect().Descriptor().Name(), name, err)
 	}
 	return nil
 }
@@ -143,19 +157,18 @@ func (h *held) put(typeURL, name string, a *anypb.Any) error {
 func (h *held) remove(typeURL, name string) {
 	switch typeURL {
 	case TypeCluster:
-		delete(h.resources.Clusters, name)
-		// Its endpoints are dropped with the subscription.
+		delete(h.clusters, name) // its endpoints are dropped with the subscription
 	case TypeEndpoint:
-		delete(h.resources.Endpoints, name)
+		delete(h.parts.hosts, name)
 	case TypeRoute:
-		delete(h.resources.Routes, name)
+		// A mesh always has routes and a matrix: what was last said stays.
 	}
 }
 
 // forget drops endpoints that are no longer subscribed to.
 func (h *held) forget(names []string) {
 	for _, name := range names {
-		delete(h.resources.Endpoints, name)
+		delete(h.parts.hosts, name)
 		delete(h.versions[TypeEndpoint], name)
 	}
 }

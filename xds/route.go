@@ -64,6 +64,9 @@ func classRoutes(classes []routing.Class, forClass func(routing.Class) *routev3.
 	return out
 }
 
+// StandardRoutes are the routes of gateways and of clients that balance for themselves.
+func StandardRoutes(s routing.Spec) *routev3.RouteConfiguration { return Routes(s, standardRoute(s)) }
+
 // standardRoute is the action for clients that know no pins: the weights of
 // the deployment, at random.
 func standardRoute(s routing.Spec) func(routing.Class) *routev3.Route {
@@ -133,9 +136,9 @@ func liveVersions(s routing.Spec, c routing.Class) []string {
 	return out
 }
 
-// matrixRoutes carries the matrix in a RouteConfiguration of its own: it is
+// MatrixRoutes carries the matrix in a RouteConfiguration of its own: it is
 // large, and changes when schemas do, not with each step of a rollout.
-func matrixRoutes(matrix []routing.Incompatible) *routev3.RouteConfiguration {
+func MatrixRoutes(matrix []routing.Incompatible) *routev3.RouteConfiguration {
 	var cells []fields
 	for _, m := range matrix {
 		cells = append(cells, incompatibleFields(m))
@@ -145,26 +148,43 @@ func matrixRoutes(matrix []routing.Incompatible) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{Name: MatrixName, Metadata: f.metadata()}
 }
 
-// readRoutes reads what a gateway needs of both RouteConfigurations.
-func readRoutes(rc *routev3.RouteConfiguration, spec *routing.Spec, errs *[]error) {
+// routesPart is what a gateway needs of RouteName.
+type routesPart struct {
+	version string
+	classes []routing.Class
+	apps    []routing.App
+}
+
+func readRoutes(rc *routev3.RouteConfiguration, errs *[]error) (p routesPart) {
+	r, ok := routeMetadata(rc, errs)
+	if !ok {
+		return p
+	}
+	p.version = r.text("version")
+	for _, c := range r.structs("classes") {
+		p.classes = append(p.classes, readClass(c))
+	}
+	for _, a := range r.structs("apps") {
+		p.apps = append(p.apps, readApp(a))
+	}
+	return p
+}
+
+func readMatrix(rc *routev3.RouteConfiguration, errs *[]error) (matrix []routing.Incompatible) {
+	r, ok := routeMetadata(rc, errs)
+	if !ok {
+		return nil
+	}
+	for _, m := range r.structs("incompatible") {
+		matrix = append(matrix, readIncompatible(m))
+	}
+	return matrix
+}
+
+func routeMetadata(rc *routev3.RouteConfiguration, errs *[]error) (reader, bool) {
 	r, ok := metadataReader("RDS "+rc.GetName(), rc.GetMetadata(), errs)
 	if !ok {
-		reader{at: "RDS " + rc.GetName(), errors: errs}.fail("has no %s metadata", MetadataKey)
-		return
+		r.fail("has no %s metadata", MetadataKey)
 	}
-	switch rc.GetName() {
-	case RouteName:
-		spec.Version, spec.Classes, spec.Apps = r.text("version"), nil, nil
-		for _, c := range r.structs("classes") {
-			spec.Classes = append(spec.Classes, readClass(c))
-		}
-		for _, a := range r.structs("apps") {
-			spec.Apps = append(spec.Apps, readApp(a))
-		}
-	case MatrixName:
-		spec.Matrix = nil
-		for _, m := range r.structs("incompatible") {
-			spec.Matrix = append(spec.Matrix, readIncompatible(m))
-		}
-	}
+	return r, ok
 }

@@ -197,7 +197,7 @@ func (s *session) settle(early bool) error {
 	if !s.held.complete(early) {
 		return nil
 	}
-	t, err := NewTable(s.held.resources)
+	t, err := s.held.build()
 	if err != nil {
 		return err
 	}

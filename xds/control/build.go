@@ -1,24 +1,22 @@
 package control
 
 import (
+	"errors"
+	"fmt"
 	"maps"
-	"slices"
-
-	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
+	"reflect"
 
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/xds"
 )
 
-// resources of one type by name.
-type resources map[string]types.Resource
-
-// built is one state of the mesh for every role.
+// built is one state of the mesh for every role. It is immutable.
 type built struct {
 	spec      routing.Spec
-	endpoints resources // of all roles
-	standard  role      // gateways, grpc clients, Envoys that balance for themselves
-	picker    role      // Envoys whose hosts are picked for them
+	hosts     map[string][]routing.Host // by cluster, of endpoints
+	endpoints resources                 // of all roles
+	standard  role                      // gateways, grpc clients, Envoys that balance for themselves
+	picker    role                      // Envoys whose hosts are picked for them
 }
 
 // role is what differs between kinds of clients.
@@ -26,54 +24,110 @@ type role struct {
 	clusters, routes, listeners resources
 }
 
-// build makes the resources of a state; it is pure.
-func build(s routing.Spec) built {
-	r := xds.Encode(s)
-	b := built{
-		spec:      s,
-		endpoints: toResources(r.Endpoints),
-		standard:  role{clusters: toResources(r.Clusters), routes: toResources(r.Routes), listeners: grpcListeners(s)},
-		picker:    role{clusters: resources{}, routes: resources{}, listeners: resources{}},
+// build makes the resources of a state and holds that clients will accept it:
+// the error has every reason. It is pure; last, an earlier state, only spares
+// work: what has not changed is taken over as it is.
+func build(s routing.Spec, last *built) (*built, error) {
+	if last == nil {
+		last = &built{}
 	}
-	for _, app := range objectApps(s) {
+	b := &built{
+		spec: s, hosts: map[string][]routing.Host{}, endpoints: resources{},
+		standard: role{clusters: resources{}, routes: resources{}, listeners: resources{}},
+		picker:   role{clusters: resources{}, routes: resources{}, listeners: resources{}},
+	}
+	var errs []error
+	if _, err := routing.NewTable(s); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, b.addHosts(last), b.addRoutes(last))
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// addHosts makes clusters and endpoints: nearly all of them are as they were.
+func (b *built) addHosts(last *built) error {
+	var errs []error
+	keep := func(set resources, name string, old resources, same bool, make func() message) {
+		if item, had := old[name]; had && same {
+			set[name] = item
+			return
+		}
+		item, err := seal(make())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+		set[name] = item
+	}
+	endpoints := func(name string, hosts []routing.Host) {
+		b.hosts[name] = hosts
+		keep(b.endpoints, name, last.endpoints, reflect.DeepEqual(hosts, last.hosts[name]), func() message { return xds.Endpoints(name, hosts) })
+	}
+	for p, hosts := range xds.Places(b.spec) {
+		keep(b.standard.clusters, p.Cluster(), last.standard.clusters, true, func() message { return xds.Cluster(p.App, p.Version, p.Preview) })
+		endpoints(p.Cluster(), hosts)
+	}
+	for app, hosts := range hostsByApp(b.spec) {
 		name := xds.AppClusterName(app)
-		b.picker.clusters[name] = lockedCluster(name)
-		b.endpoints[name] = xds.Endpoints(name, hostsOf(s, app))
+		keep(b.picker.clusters, name, last.picker.clusters, true, func() message { return lockedCluster(name) })
+		endpoints(name, hosts)
 	}
-	for name, c := range r.Clusters {
-		if c.GetEdsClusterConfig() == nil {
-			b.picker.clusters[name] = c // observed classes need no pick
+	for _, c := range b.spec.Classes {
+		if cluster, ok := xds.ObserveCluster(c); ok {
+			for _, r := range []role{b.standard, b.picker} { // observed classes need no pick
+				keep(r.clusters, cluster.GetName(), nil, false, func() message { return cluster })
+			}
 		}
 	}
-	b.picker.routes[xds.RouteName] = pickerRoutes(s)
-	return b
+	return errors.Join(errs...)
 }
 
-func toResources[M types.Resource](in map[string]M) resources {
-	out := resources{}
-	for name, m := range in {
-		out[name] = m
+// addRoutes makes what depends on the configuration.
+func (b *built) addRoutes(last *built) error {
+	var errs []error
+	put := func(set resources, name string, m message) {
+		item, err := seal(m)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+		set[name] = item
 	}
-	return out
+	put(b.standard.routes, xds.RouteName, xds.StandardRoutes(b.spec))
+	put(b.picker.routes, xds.RouteName, pickerRoutes(b.spec))
+	for name, l := range grpcListeners(b.spec) {
+		put(b.standard.listeners, name, l)
+	}
+	if matrix, had := last.standard.routes[xds.MatrixName]; had && reflect.DeepEqual(b.spec.Matrix, last.spec.Matrix) {
+		b.standard.routes[xds.MatrixName] = matrix
+		return errors.Join(errs...)
+	}
+	put(b.standard.routes, xds.MatrixName, xds.MatrixRoutes(b.spec.Matrix))
+	return errors.Join(errs...)
 }
 
-// objectApps lists the apps whose objects are pinned.
-func objectApps(s routing.Spec) []string {
-	seen := map[string]bool{}
+// hostsByApp lists the hosts of every app whose objects are pinned.
+func hostsByApp(s routing.Spec) map[string][]routing.Host {
+	out := map[string][]routing.Host{}
 	for _, c := range s.Classes {
 		if c.Mode != routing.ModeObserve {
-			seen[c.App] = true
+			out[c.App] = nil
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
-}
-
-func hostsOf(s routing.Spec, app string) []routing.Host {
-	var out []routing.Host
 	for _, h := range s.Hosts {
-		if h.App == app {
-			out = append(out, h)
+		if _, pinned := out[h.App]; pinned {
+			out[h.App] = append(out[h.App], h)
 		}
 	}
 	return out
+}
+
+// sameRoutes says that only hosts differ.
+func (b *built) sameRoutes(o *built) bool {
+	return o != nil && b.standard.routes.equal(o.standard.routes) && b.standard.listeners.equal(o.standard.listeners) && b.picker.routes.equal(o.picker.routes)
+}
+
+func (r resources) equal(o resources) bool {
+	return maps.EqualFunc(r, o, func(a, b sealed) bool { return a.sum == b.sum })
 }

@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,7 +13,6 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/skewgate/skewgate/xds"
 )
@@ -83,19 +80,6 @@ func nackText(e *statuspb.Status) string {
 		return "refused without a reason"
 	}
 	return e.GetMessage()
-}
-
-// routesSum tells states apart whose routes or listeners differ.
-func routesSum(b built) string {
-	h := sha256.New()
-	for _, set := range []resources{b.standard.routes, b.standard.listeners, b.picker.routes} {
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			data, err := proto.MarshalOptions{Deterministic: true}.Marshal(set[name])
-			fmt.Fprintf(h, "%q %d %v", name, len(data), err)
-			h.Write(data)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // cacheLog is go-control-plane's logger; what it calls info is our debug.

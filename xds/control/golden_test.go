@@ -97,8 +97,8 @@ func TestGoldenResources(t *testing.T) {
 			if len(left) > 0 {
 				t.Fatal(left)
 			}
-			b := build(spec)
-			if err := validate(b); err != nil {
+			b, err := build(spec, nil)
+			if err != nil {
 				t.Fatal(err)
 			}
 			got := render(t, b)
@@ -111,7 +111,7 @@ func TestGoldenResources(t *testing.T) {
 	}
 }
 
-func render(t *testing.T, b built) map[string][]byte {
+func render(t *testing.T, b *built) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
 	for set, all := range map[string]resources{
@@ -119,7 +119,7 @@ func render(t *testing.T, b built) map[string][]byte {
 		"picker-cds": b.picker.clusters, "picker-rds": b.picker.routes,
 	} {
 		for name, m := range all {
-			data, err := protojson.Marshal(m)
+			data, err := protojson.Marshal(m.message)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,8 +12,8 @@ import (
 
 // grpcListeners are what a grpc client asks for: `xds:///shop.v1.CartService`
 // is a Listener of that name. They are no sockets.
-func grpcListeners(s routing.Spec) resources {
-	out := resources{}
+func grpcListeners(s routing.Spec) map[string]*listenerv3.Listener {
+	out := map[string]*listenerv3.Listener{}
 	for _, c := range s.Classes {
 		for _, service := range c.Services {
 			out[service] = apiListener(service)

@@ -12,9 +12,7 @@ import (
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cachev3 "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/xds"
 )
 
@@ -44,16 +42,11 @@ func newShelf(typeURL, prefix string, log *slog.Logger) *shelf {
 // put puts what changed and takes remove away.
 func (s *shelf) put(want resources, remove []string) error {
 	update := map[string]types.Resource{}
-	for name, m := range want {
-		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-		if err != nil {
-			return fmt.Errorf("marshal %s %s: %w", xds.ShortType(s.typeURL), name, err)
-		}
-		sum := sha256.Sum256(data)
-		if old, had := s.on[name]; had && old.sum == sum {
+	for name, r := range want {
+		if old, had := s.on[name]; had && old.sum == r.sum {
 			continue
 		}
-		update[name], s.on[name] = m, item{sum, s.version + 1}
+		update[name], s.on[name] = r.message, item{r.sum, s.version + 1}
 	}
 	for _, name := range remove {
 		delete(s.on, name)
@@ -92,7 +85,7 @@ type publisher struct {
 	linger   time.Duration // how long an unused cluster stays
 
 	mu        sync.Mutex // guards what follows
-	current   built      // added last
+	current   *built     // added last
 	endpoints *shelf
 	standard  roleShelves
 	picker    roleShelves
@@ -116,13 +109,17 @@ func newPublisher(prefix string, log *slog.Logger, a *acks) *publisher {
 // add publishes endpoints, and clusters that are new or changed; it removes
 // nothing and waits for nobody. A cluster that is no longer wanted loses its
 // hosts at once and is itself removed later.
-func (p *publisher) add(b built) error {
+func (p *publisher) add(b *built) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current = b
 	want := maps.Clone(b.endpoints)
 	for _, name := range p.endpoints.extra(b.endpoints) {
-		want[name] = xds.Endpoints(name, []routing.Host(nil))
+		none, err := seal(xds.Endpoints(name, nil))
+		if err != nil {
+			return err
+		}
+		want[name] = none
 	}
 	if err := p.endpoints.put(want, nil); err != nil {
 		return err
@@ -134,7 +131,7 @@ func (p *publisher) add(b built) error {
 }
 
 // switchOver publishes routes once clients have the clusters that these name.
-func (p *publisher) switchOver(ctx context.Context, b built) error {
+func (p *publisher) switchOver(ctx context.Context, b *built) error {
 	p.await(ctx, "clusters and endpoints", func() []goal {
 		return []goal{
 			{typeURL: xds.TypeCluster, version: p.standard.clusters.version},
@@ -215,6 +212,9 @@ func (p *publisher) clean(ctx context.Context, now time.Time) error {
 // is; p.mu is held.
 func (p *publisher) due(now time.Time) []string {
 	b := p.current
+	if b == nil {
+		return nil
+	}
 	extra := map[string]bool{}
 	for s, want := range map[*shelf]resources{
 		p.standard.clusters: b.standard.clusters, p.picker.clusters: b.picker.clusters,

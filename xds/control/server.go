@@ -99,7 +99,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() {
 		source[matrixList]{"matrix", s.opt.MatrixEvery, s.opt.Matrix.Matrix, s.opt.Logger}.run(ctx, matrix, s.inbox.matrix)
 	})
-	targets := make(chan built, 1)
+	targets := make(chan *built, 1)
 	work.Go(func() { s.publishEndpoints(ctx, targets) })
 	work.Go(func() { s.publishConfig(ctx, targets) })
 	<-ctx.Done()
@@ -141,21 +141,21 @@ func (s *Server) Proxies() []ProxyState { return s.acks.proxies() }
 
 // publishEndpoints publishes each state's hosts at once and passes the state
 // on; publishConfig takes the newest.
-func (s *Server) publishEndpoints(ctx context.Context, targets chan built) {
+func (s *Server) publishEndpoints(ctx context.Context, targets chan *built) {
 	var complained string
-	var good Intent // published last
+	var last state
 	for {
 		intent, ok := s.inbox.next(ctx)
 		if !ok {
 			return
 		}
-		b, used, err := buildBest(intent, good)
+		next, err := last.next(intent)
 		s.complain(&complained, err)
-		if b == nil {
+		if next.built == last.built {
 			continue
 		}
-		good = used
-		if err := s.pub.add(*b); err != nil {
+		last = next
+		if err := s.pub.add(last.built); err != nil {
 			s.opt.Logger.Error("cannot publish endpoints", "error", err)
 			continue
 		}
@@ -163,30 +163,36 @@ func (s *Server) publishEndpoints(ctx context.Context, targets chan built) {
 		case <-targets: // an older one that nobody took yet
 		default:
 		}
-		targets <- *b
+		targets <- last.built
 	}
 }
 
-// buildBest builds the intent, or, where its configuration is wrong, the hosts
-// of the intent under the configuration of the last good one: an error in a
-// deployment must not keep new hosts out. It gives nil where neither is right.
-func buildBest(intent, good Intent) (*built, Intent, error) {
-	var err error
-	for _, try := range []Intent{intent, {Classes: good.Classes, Deployments: good.Deployments, Matrix: good.Matrix, Sessions: intent.Sessions}} {
-		spec, left := try.Spec()
-		b := build(spec)
-		wrong := validate(b)
-		if wrong == nil {
-			return &b, try, errors.Join(append(left, err)...)
-		}
-		if err == nil {
-			err = fmt.Errorf("not published: %w", wrong)
-		}
-		if good.Classes == nil {
-			break
-		}
+// state is an intent and what was built of it.
+type state struct {
+	intent Intent
+	built  *built // nil at first
+}
+
+// next builds an intent, or, where its configuration is wrong, its hosts under
+// the configuration of the last good one: an error in a deployment must not
+// keep new hosts out. Where neither is right it is the state as it was. The
+// error has what is wrong in any case.
+func (s state) next(i Intent) (state, error) {
+	spec, left := i.Spec()
+	b, err := build(spec, s.built)
+	if err == nil {
+		return state{i, b}, errors.Join(left...)
 	}
-	return nil, good, err
+	err = errors.Join(append(left, fmt.Errorf("not published: %w", err))...)
+	if s.built == nil {
+		return s, err
+	}
+	i.Classes, i.Deployments, i.Matrix = s.intent.Classes, s.intent.Deployments, s.intent.Matrix
+	spec, _ = i.Spec()
+	if b, wrong := build(spec, s.built); wrong == nil {
+		return state{i, b}, err
+	}
+	return s, err
 }
 
 // complain logs a problem once, not at each reading.
@@ -202,17 +208,17 @@ func (s *Server) complain(last *string, err error) {
 }
 
 // publishConfig debounces and switches routes over.
-func (s *Server) publishConfig(ctx context.Context, targets <-chan built) {
+func (s *Server) publishConfig(ctx context.Context, targets <-chan *built) {
 	clean := time.NewTicker(max(10*time.Millisecond, s.opt.Linger/4))
 	defer clean.Stop()
-	published := ""
+	var published *built
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case b := <-targets:
 			if s.ready.Load() {
-				if published == routesSum(b) {
+				if b.sameRoutes(published) {
 					continue // only hosts changed
 				}
 				b = settled(ctx, b, targets)
@@ -221,7 +227,7 @@ func (s *Server) publishConfig(ctx context.Context, targets <-chan built) {
 				s.opt.Logger.Error("cannot publish configuration", "error", err)
 				continue
 			}
-			published = routesSum(b)
+			published = b
 			if !s.ready.Swap(true) {
 				s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 				s.opt.Logger.Info("control is ready", "config", b.spec.Version, "hosts", len(b.spec.Hosts))
@@ -235,7 +241,7 @@ func (s *Server) publishConfig(ctx context.Context, targets <-chan built) {
 }
 
 // settled waits until no newer state comes for a moment.
-func settled(ctx context.Context, b built, targets <-chan built) built {
+func settled(ctx context.Context, b *built, targets <-chan *built) *built {
 	latest := time.After(notLater)
 	for {
 		select {
