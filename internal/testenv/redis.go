@@ -40,7 +40,7 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 	dir, port := t.TempDir(), fmt.Sprint(Port(t))
 	r := &RedisServer{Addr: "127.0.0.1:" + port, Dir: dir, t: t}
 	r.argv = append([]string{
-		redisBinary(t, "redis-server"),
+		redisBinary(t),
 		"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir,
 		"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
 	}, args...)
@@ -48,11 +48,17 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 	return r
 }
 
-func redisBinary(t testing.TB, name string) string {
+// redisBinary is the redis-server of the machine, or the one that
+// SKEWGATE_TEST_REDIS names, so that the tests can be held against another version.
+func redisBinary(t testing.TB) string {
 	t.Helper()
+	name := os.Getenv("SKEWGATE_TEST_REDIS")
+	if name == "" {
+		name = "redis-server"
+	}
 	bin, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("%s is not installed: apt-get install redis-server redis-sentinel", name)
+		t.Fatalf("%s is not installed: apt-get install redis-server", name)
 	}
 	return bin
 }
@@ -172,7 +178,7 @@ func Sentinel(t testing.TB, replicas, sentinels int) *RedisSentinel {
 			t.Fatal(err)
 		}
 		one := &RedisServer{
-			Addr: "127.0.0.1:" + own, Dir: dir, t: t, argv: []string{redisBinary(t, "redis-sentinel"), conf},
+			Addr: "127.0.0.1:" + own, Dir: dir, t: t, argv: []string{redisBinary(t), conf, "--sentinel"},
 		}
 		one.Start()
 		s.Sentinels = append(s.Sentinels, one)
