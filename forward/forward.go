@@ -112,9 +112,6 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	body := newBody(r, a)
 	defer body.Close() // the transport may read on after its response: not past our caller
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // also resets the upstream's stream when we leave early
-
 	res, stage, err := f.roundTrip(ctx, w, r, a, body)
 	if err != nil {
 		return Result{Stage: stage, Sent: body.sent(), Err: err}

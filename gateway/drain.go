@@ -29,13 +29,13 @@ func (d *drain) init() {
 }
 
 // enter counts a request and gives its context, which ends with the request's own or with the gateway.
-func (d *drain) enter(ctx context.Context) (context.Context, func()) {
+func (d *drain) enter(ctx context.Context) (context.Context, context.CancelCauseFunc, func()) {
 	d.mu.Lock()
 	d.n++
 	d.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(d.base, func() { cancel(context.Cause(d.base)) })
-	return ctx, func() {
+	return ctx, cancel, func() {
 		stop()
 		cancel(nil)
 		d.mu.Lock()

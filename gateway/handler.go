@@ -68,15 +68,15 @@ func (g *Gateway) Ready() error {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ev := g.begin()
 	defer g.end(ev)
-	ctx, leave := g.drain.enter(r.Context())
+	ctx, cancel, leave := g.drain.enter(r.Context())
 	defer leave()
-	if err := g.serve(ctx, w, r, ev); err != nil {
+	if err := g.serve(ctx, cancel, w, r, ev); err != nil {
 		g.fail(w, r, ev, err)
 	}
 }
 
 // serve takes a request through the steps of the package's doc.
-func (g *Gateway) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, ev *Event) error {
+func (g *Gateway) serve(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, r *http.Request, ev *Event) error {
 	snap := g.snap.Load()
 	if snap == nil {
 		return errNoConfig
@@ -96,6 +96,7 @@ func (g *Gateway) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return err
 	}
 	c := g.newCall(w, r, ev, req, &d)
+	c.cancel = cancel
 	defer c.end()
 	for {
 		target, err := c.resolve(ctx)
@@ -120,17 +121,18 @@ var errNoConfig = &wire.Problem{Code: wire.NoHost, Detail: "this gateway has no 
 
 // call is one request on its way: what the steps of serve share.
 type call struct {
-	g     *Gateway
-	w     http.ResponseWriter
-	r     *http.Request
-	ev    *Event
-	req   Request
-	d     *decision
-	key   owners.Key
-	find  finder
-	hold  hold
-	body  *replay
-	moved bool // guard has moved the object for this request already
+	g      *Gateway
+	w      http.ResponseWriter
+	r      *http.Request
+	ev     *Event
+	req    Request
+	d      *decision
+	key    owners.Key
+	find   finder
+	hold   hold
+	body   *replay
+	cancel context.CancelCauseFunc // ends the request, and says why
+	moved  bool                    // guard has moved the object for this request already
 }
 
 func (g *Gateway) newCall(w http.ResponseWriter, r *http.Request, ev *Event, req Request, d *decision) *call {
@@ -177,9 +179,8 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 	}
 	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
 	a := attempt{call: c, target: t}
-	watched, stop := c.g.doubt(ctx, t)
-	defer stop()
-	result := c.g.forward.Do(watched, c.w, c.r, forward.Attempt{
+	defer c.g.watch(t, c.cancel)()
+	result := c.g.forward.Do(ctx, c.w, c.r, forward.Attempt{
 		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
 	})
 	switch result.Stage {
@@ -193,5 +194,5 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 		}
 		return true, c.find.refused(ctx, c, t, wire.Refusal{}, &waitError{code: wire.NoHost, why: "the host cannot be reached", err: result.Err})
 	}
-	return false, c.unknown(watched, t, result)
+	return false, c.unknown(ctx, t, result)
 }

@@ -63,32 +63,63 @@ func (g *Gateway) sessionFinal(ctx context.Context, sid string) bool {
 }
 
 // doubt watches one attempt at a pinned host and ends it when the host's
-// session is over. stop must be called when the attempt has ended.
-func (g *Gateway) doubt(ctx context.Context, t *Target) (_ context.Context, stop func()) {
+// session is over.
+type doubt struct {
+	g     *Gateway
+	sid   string
+	end   context.CancelCauseFunc // of the request
+	timer *time.Timer
+
+	mu    sync.Mutex
+	over  bool               // the attempt has ended
+	still context.CancelFunc // ends the asking, while somebody asks
+	asks  sync.WaitGroup
+}
+
+// watch begins to doubt; stop must be called when the attempt has ended.
+func (g *Gateway) watch(t *Target, end context.CancelCauseFunc) (stop func()) {
 	if t.SID == "" || g.opt.Store == nil {
-		return ctx, func() {}
+		return func() {}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	var mu sync.Mutex // held while asking, so that stop waits for it
-	var timer *time.Timer
-	mu.Lock()
-	timer = time.AfterFunc(doubtFirst, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if ctx.Err() != nil {
-			return
-		}
-		if g.sessionFinal(ctx, t.SID) {
-			cancel(errOwnerGone)
-			return
-		}
-		timer.Reset(doubtAgain)
-	})
-	mu.Unlock()
-	return ctx, func() {
-		cancel(nil)
-		timer.Stop()
-		mu.Lock()   // whoever asks is told by ctx to end
-		mu.Unlock() //nolint:staticcheck // waits, protects nothing
+	d := &doubt{g: g, sid: t.SID, end: end}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.timer = time.AfterFunc(doubtFirst, d.ask)
+	return d.stop
+}
+
+func (d *doubt) ask() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d.mu.Lock()
+	if d.over {
+		d.mu.Unlock()
+		return
 	}
+	d.still = cancel
+	d.asks.Add(1)
+	defer d.asks.Done()
+	d.mu.Unlock()
+	final := d.g.sessionFinal(ctx, d.sid)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.over:
+	case final:
+		d.end(errOwnerGone)
+	default:
+		d.timer.Reset(doubtAgain)
+	}
+}
+
+// stop ends the watch, and waits for whoever asks the store just now.
+func (d *doubt) stop() {
+	d.mu.Lock()
+	d.over = true
+	d.timer.Stop()
+	if d.still != nil {
+		d.still()
+	}
+	d.mu.Unlock()
+	d.asks.Wait()
 }

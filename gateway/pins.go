@@ -57,7 +57,7 @@ func newPins(max int) *pins {
 }
 
 func (p *pins) shard(k owners.Key) *pinShard {
-	return &p.shards[maphash.Comparable(p.seed, k)%pinShards]
+	return &p.shards[maphash.String(p.seed, k.ID)%pinShards]
 }
 
 // get finds a warm pin. It does not allocate.
