@@ -162,3 +162,5 @@ func waitingOf(m *testmesh.Mesh, k owners.Key) int {
 	}
 	return 0
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -34,6 +34,7 @@ type session struct {
 
 	mu       sync.Mutex
 	until    time.Duration // on owners.Now; 0 before the first registration
+	lapsing  *time.Timer   // fires at until, whatever a renewal is waiting for
 	epoch    string
 	runID    string
 	n        int64 // of claims
@@ -63,7 +64,7 @@ func newSession(parent context.Context, h *Host) *session {
 func (s *session) keep(ctx context.Context) error {
 	for {
 		pause := s.renew(ctx)
-		timer := time.NewTimer(s.untilLapse(pause))
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -73,20 +74,23 @@ func (s *session) keep(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		s.mu.Lock()
-		s.valid()
-		s.mu.Unlock()
 	}
 }
 
-// untilLapse shortens a pause so that the lease does not pass unseen.
-func (s *session) untilLapse(pause time.Duration) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.until == 0 {
-		return pause
+// watchLease makes the lease end in time when nobody comes to the gate. Needs mu.
+func (s *session) watchLease() {
+	left := s.until - s.h.now()
+	if s.lapsing != nil {
+		s.lapsing.Reset(left)
+		return
 	}
-	return max(0, min(pause, s.until-s.h.now()))
+	s.lapsing = time.AfterFunc(left, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.until > 0 && s.valid() && s.on(faults.Lease) { // the timer's clock stands still while the machine sleeps
+			s.watchLease()
+		}
+	})
 }
 
 // renew sends one renewal and says how long to wait for the next.
@@ -132,6 +136,7 @@ func (s *session) renew(ctx context.Context) time.Duration {
 
 func (s *session) renewed(t0 time.Duration, r owners.Renewal) {
 	s.until = max(s.until, t0+owners.HostSpan(s.lease))
+	s.watchLease()
 	s.epoch = r.EpochID
 	if s.runID != "" && r.RunID != s.runID {
 		s.log.Warn("another store answers; confirming active objects", "objects", s.active)
@@ -178,6 +183,9 @@ func (s *session) lapse(why string) {
 	s.over = true
 	s.log.Warn("session is over", "why", why, "objects", s.active, "events", s.running)
 	s.record(faults.Lapsed, nil, 0, why)
+	if s.lapsing != nil {
+		s.lapsing.Stop()
+	}
 	for _, o := range s.objects {
 		s.endObject(o, errLapsed)
 	}
