@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 type body struct {
 	src      io.ReadCloser
 	n        atomic.Int64
+	broken   atomic.Pointer[error] // why src ended early
 	in       *http.Request
 	keep     func(string) bool
 	trailers http.Header // of the outgoing request; filled at the end of src
@@ -31,7 +33,10 @@ func newBody(r *http.Request, a Attempt) *body {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	b.n.Add(int64(n))
-	if err == io.EOF { //nolint:errorlint // the bare value is the contract of io.Reader
+	if err != nil && err != io.EOF { //nolint:errorlint // the bare value is the contract of io.Reader
+		b.broken.CompareAndSwap(nil, &err)
+	}
+	if err == io.EOF { //nolint:errorlint // as above
 		for name := range b.trailers {
 			if v := b.in.Trailer[name]; v != nil {
 				b.trailers[name] = v
@@ -43,6 +48,14 @@ func (b *body) Read(p []byte) (int, error) {
 
 // Close closes the source.
 func (b *body) Close() error { return b.src.Close() }
+
+// blame says that the client's own body broke off, where it did.
+func (b *body) blame(err error) error {
+	if why := b.broken.Load(); why != nil {
+		return fmt.Errorf("%w: its body: %w", ErrClient, *why)
+	}
+	return err
+}
 
 func (b *body) sent() int64 { return b.n.Load() }
 

@@ -114,7 +114,7 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	defer body.Close() // the transport may read on after its response: not past our caller
 	res, stage, err := f.roundTrip(ctx, w, r, a, body)
 	if err != nil {
-		return Result{Stage: stage, Sent: body.sent(), Err: err}
+		return Result{Stage: stage, Sent: body.sent(), Err: body.blame(err)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusSwitchingProtocols {

@@ -21,6 +21,12 @@ type cutError struct{ err error }
 func (e *cutError) Error() string { return "answer broke off: " + e.err.Error() }
 func (e *cutError) Unwrap() error { return e.err }
 
+// brokenError says that a request's body could not be read to its end.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return "the request's body broke off: " + e.err.Error() }
+func (e *brokenError) Unwrap() error { return e.err }
+
 // Codes of events that ended without an answer of anybody's.
 const (
 	codeCanceled = "canceled" // the client went away
@@ -35,9 +41,16 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, ev *Event, err er
 		g.cut(w, r, ev, cut)
 		return
 	}
-	if r.Context().Err() != nil {
+	var broken *brokenError
+	switch {
+	case r.Context().Err() != nil:
 		ev.Code, ev.Status = codeCanceled, 0
 		return // nobody is left to tell
+	case errors.As(err, &broken):
+		ev.Code, ev.Status = codeCanceled, http.StatusBadRequest
+		w.Header().Set("Connection", "close") // what follows on it cannot be told apart from the body
+		http.Error(w, broken.Error(), http.StatusBadRequest)
+		return
 	}
 	out := problemOf(err, ev)
 	g.log.Debug("request failed", "object", out.Object, "code", string(out.Code), "error", err)
@@ -49,6 +62,9 @@ func (c *call) unknown(ctx context.Context, t *Target, result forward.Result) er
 	cause := context.Cause(ctx)
 	if cause != nil && !errors.Is(cause, errOwnerGone) && !errors.Is(cause, errDraining) {
 		return cause // the client went away
+	}
+	if errors.Is(result.Err, forward.ErrClient) {
+		return &brokenError{err: result.Err}
 	}
 	// The next request reads the pin again: the host may be gone.
 	if c.hold.e != nil {
