@@ -11,6 +11,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -27,6 +28,8 @@ type Options struct {
 	TLS     *tls.Config // nil: plain text
 	Logger  *slog.Logger
 	OnTable func(*routing.Table) // each accepted change, one at a time, in order
+
+	Registry prometheus.Registerer // nil: metrics are shown to nobody
 }
 
 // Client keeps a routing.Table up to date from control.
@@ -80,7 +83,9 @@ func NewClient(o Options) (*Client, error) {
 	case o.OnTable == nil || o.Logger == nil:
 		return nil, errors.New("xds client: OnTable and Logger are needed")
 	}
-	return &Client{opt: o, state: State{Since: time.Now()}}, nil
+	c := &Client{opt: o, state: State{Since: time.Now()}}
+	c.register(o.Registry)
+	return c, nil
 }
 
 // State gives a copy.

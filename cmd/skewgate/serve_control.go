@@ -21,7 +21,7 @@ import (
 func (s *server) addControl() error {
 	ctl, err := control.New(control.Options{
 		Mesh: s.mesh, Sessions: s.store, Deployments: s.newRollouts().Records, Matrix: skew.NewReader(s.store.Redis(), s.store.Prefix()),
-		Instance: s.id, Logger: s.log,
+		Instance: s.id, Logger: s.log, Registry: s.reg,
 	})
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (s *server) newGateway() (*gateway.Gateway, error) {
 		TrustedCallers: s.mesh.Callers.Trust,
 	})
 	client, err := xds.NewClient(xds.Options{
-		Addr: s.mesh.Control, NodeID: s.id, Logger: s.log,
+		Addr: s.mesh.Control, NodeID: s.id, Logger: s.log, Registry: s.reg,
 		OnTable: func(t *routing.Table) { s.gateway.SetTable(t) },
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -111,6 +112,10 @@ func TestARefusalIsKeptShownAndStopsNobodyElse(t *testing.T) {
 		t.Errorf("after the second refusal: %+v", ty)
 	}
 
+	for series, want := range map[string]float64{`skewgate_xds_nacks_total CDS`: 2, `skewgate_xds_proxies NACKED CDS`: 1, `skewgate_xds_proxies SYNCED CDS`: 1} {
+		eventually(t, fmt.Sprintf("%s to be %v", series, want), func() bool { return metric(t, c.reg, series) == want })
+	}
+
 	w.host("c", "127.0.0.1:9003", "v43")
 	third := bad.receive()
 	bad.answer(third, "")
@@ -123,6 +128,27 @@ func TestARefusalIsKeptShownAndStopsNobodyElse(t *testing.T) {
 		p, _ := proxyNamed(c, "bad-1")
 		return p.Node != "" && !p.Connected
 	})
+}
+
+// metric reads one series, named by its metric and label values.
+func metric(t *testing.T, reg *prometheus.Registry, series string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			if name == series {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 // A client that takes and never answers delays a switch for a bounded time and

@@ -67,6 +67,7 @@ func (s *Server) heard(k streamKey, r request) error {
 		return status.Errorf(codes.InvalidArgument, "type %s is not served here", r.typeURL)
 	}
 	if r.nack != "" {
+		s.metrics.nacks.WithLabelValues(xds.ShortType(r.typeURL)).Inc()
 		s.opt.Logger.Error("a client refused its configuration; a restart of it would fail",
 			"node", s.acks.node(k), "type", xds.ShortType(r.typeURL), "reason", r.nack)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/skewgate/skewgate/gateway/routing"
@@ -105,6 +106,7 @@ type running struct {
 	*Server
 	addr string
 	stop func()
+	reg  *prometheus.Registry
 }
 
 func testLog(t *testing.T) *slog.Logger {
@@ -121,9 +123,11 @@ func (w testWriter) Write(p []byte) (int, error) {
 // start runs a control at addr, "" for any port, until the test or stop ends it.
 func start(t *testing.T, w *world, addr string) *running {
 	t.Helper()
+	reg := prometheus.NewRegistry()
 	s, err := New(Options{
 		Mesh: testMesh(t), Sessions: w, Deployments: w, Matrix: w, Logger: testLog(t), Instance: "test",
 		SessionsEvery: 20 * time.Millisecond, DeploymentsEvery: 20 * time.Millisecond, MatrixEvery: 20 * time.Millisecond, Linger: 200 * time.Millisecond,
+		Registry: reg,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +141,7 @@ func start(t *testing.T, w *world, addr string) *running {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	r := &running{Server: s, addr: l.Addr().String(), stop: sync.OnceFunc(func() { cancel(); work.Wait() })}
+	r := &running{Server: s, reg: reg, addr: l.Addr().String(), stop: sync.OnceFunc(func() { cancel(); work.Wait() })}
 	t.Cleanup(r.stop)
 	return r
 }

@@ -3,8 +3,8 @@
 // them as xDS to gateways, Envoys and grpc clients.
 //
 //	intent   what is wanted: plain data from the sources
-//	build    intent → resources for each role; pure
-//	validate a state that a client would refuse is not published
+//	build    intent → resources for each role; pure. A state that a client would
+//	         refuse is not built, so not published
 //	publish  make before break: clusters and endpoints, then routes, then removal
 //	acks     who has acknowledged what, and who refused it, and why
 //

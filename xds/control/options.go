@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/skewgate/skewgate/mesh"
 )
 
@@ -17,7 +19,8 @@ type Options struct {
 	Matrix      Matrix
 	Instance    string // names this control among its replicas; part of versions
 	Logger      *slog.Logger
-	TLS         *tls.Config // of the listener; nil: plain text
+	TLS         *tls.Config           // of the listener; nil: plain text
+	Registry    prometheus.Registerer // nil: metrics are shown to nobody
 
 	// How often sources are read; zero means the default.
 	SessionsEvery    time.Duration // 250ms

@@ -26,12 +26,13 @@ import (
 
 // Server is the control plane. Run reads and publishes; Serve answers clients.
 type Server struct {
-	opt    Options
-	acks   *acks
-	pub    *publisher
-	grpc   *grpc.Server
-	health *health.Server
-	end    context.CancelFunc // of all streams
+	opt     Options
+	acks    *acks
+	pub     *publisher
+	metrics *metrics
+	grpc    *grpc.Server
+	health  *health.Server
+	end     context.CancelFunc // of all streams
 
 	ready   atomic.Bool
 	inbox   *inbox
@@ -49,6 +50,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{opt: o, acks: newAcks(), end: end, inbox: newInbox(o.Mesh), health: health.NewServer()}
 	s.pub = newPublisher(versionPrefix(o.Instance), o.Logger, s.acks)
 	s.pub.linger = o.Linger
+	s.metrics = newMetrics(o.Registry, s.acks)
 	s.grpc = grpc.NewServer(s.grpcOptions()...)
 	ads := serverv3.NewServer(ctx, s.mux(), s.callbacks())
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, ads)
