@@ -196,6 +196,10 @@ func (s *stage) deploy(ctx context.Context) error {
 	if err == nil && code != 0 {
 		err = errors.New("the first deployment was refused")
 	}
+	if err != nil {
+		return err
+	}
+	_, _, err = s.skewgate(ctx, "rollout", "status", "shop", "--wait")
 	return err
 }
 
