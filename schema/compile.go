@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,13 +112,24 @@ func (o *compilerOpener) Open(path string) (*source.File, error) {
 }
 
 // compileProblems are the errors of a compilation, in the order of files and
-// lines, each once.
+// lines, each once. Of very many the first are given: a person reads no more,
+// and turning offsets into columns takes time.
 func compileProblems(diagnostics *report.Report, from sources) problem.List {
-	var list problem.List
+	var errs []*report.Diagnostic
 	for i := range diagnostics.Diagnostics {
-		d := &diagnostics.Diagnostics[i]
-		if d.Level() > report.Error {
-			continue
+		if d := &diagnostics.Diagnostics[i]; d.Level() <= report.Error {
+			errs = append(errs, d)
+		}
+	}
+	slices.SortStableFunc(errs, func(a, b *report.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.File(), b.File()), cmp.Compare(a.Primary().Start, b.Primary().Start), cmp.Compare(a.Message(), b.Message()))
+	})
+	var list problem.List
+	seen := map[problem.Problem]bool{}
+	for i, d := range errs {
+		if len(list) == maxProblems {
+			list = append(list, problem.Problem{Message: fmt.Sprintf("and %d more problems", len(errs)-i)})
+			return list
 		}
 		p := problem.Problem{Message: d.Message(), Hint: strings.Join(d.Help(), "; ")}
 		if file := d.File(); file != "" {
@@ -127,11 +139,11 @@ func compileProblems(diagnostics *report.Report, from sources) problem.List {
 			at := span.File.Location(span.Start, length.Runes)
 			p.Line, p.Column = at.Line, at.Column
 		}
-		if !slices.Contains(list, p) {
+		if !seen[p] {
+			seen[p] = true
 			list = append(list, p)
 		}
 	}
-	sortProblems(list)
 	return list
 }
 

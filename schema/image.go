@@ -120,6 +120,9 @@ func decodeImage(name string, data []byte) (set *descriptorpb.FileDescriptorSet,
 }
 
 func decodeBinaryImage(data []byte) (*descriptorpb.FileDescriptorSet, map[string]bool, error) {
+	if err := boundBinary(data); err != nil {
+		return nil, nil, err
+	}
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := (proto.UnmarshalOptions{RecursionLimit: maxNesting * 4}).Unmarshal(data, set); err != nil {
 		return nil, nil, err
@@ -181,6 +184,9 @@ func boolField(message []byte, want protowire.Number) bool {
 // decodeJSONImage reads twice: options are extensions whose types may be in
 // the image itself.
 func decodeJSONImage(data []byte) (*descriptorpb.FileDescriptorSet, map[string]bool, error) {
+	if err := boundJSON(data); err != nil {
+		return nil, nil, err
+	}
 	set := new(descriptorpb.FileDescriptorSet)
 	read := protojson.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxNesting * 4}
 	if err := read.Unmarshal(data, set); err != nil {
@@ -241,17 +247,6 @@ func completeImage(name string, set *descriptorpb.FileDescriptorSet) error {
 			have[imp] = true
 			set.File = append(set.File, file)
 		}
-	}
-	return nil
-}
-
-// checkImage bounds what linking would take long over.
-func checkImage(name string, set *descriptorpb.FileDescriptorSet) error {
-	if len(set.File) > maxFiles {
-		return inputError(name, "", "has more than %d files", maxFiles)
-	}
-	if len(set.File) == 0 {
-		return inputError(name, "", "has no files in it")
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ type indexedFile struct {
 	// importsDigest covers the paths of all files imported, directly and not;
 	// made on demand.
 	importsDigest *tokenDigest
+	shown         []*indexedFile // see index.shown
 }
 
 // node is a declaration in the graph of references.
@@ -148,6 +149,9 @@ func (x *index) missingImports(files []*indexedFile) error {
 				queue = append(queue, target)
 				continue
 			}
+			if len(problems) == maxProblems {
+				return append(problems, problem.Problem{Message: "and more imports are not found"})
+			}
 			p := problem.Problem{File: x.side.display(f.path), Message: fmt.Sprintf("import %q is not found", imp.path), Hint: x.side.importHint(imp.path)}
 			if text, err := x.side.reread(f.path); err == nil {
 				p.Line, p.Column = linePosition(bytes.TrimPrefix(text, byteOrderMark), imp.pathAt)
@@ -191,17 +195,8 @@ func parentName(fullName string) string {
 
 // exposes tells whether importing a file shows one of others: it is one, or
 // imports one publicly.
-func (x *index) exposes(f *indexedFile, others map[*indexedFile]bool, above []*indexedFile) bool {
-	if others[f] {
-		return true
-	}
-	for _, imp := range f.imports {
-		target := x.byPath[imp.path]
-		if imp.public && target != nil && !slices.Contains(above, target) && x.exposes(target, others, append(above[:len(above):len(above)], f)) {
-			return true
-		}
-	}
-	return false
+func (x *index) exposes(f *indexedFile, others map[*indexedFile]bool) bool {
+	return slices.ContainsFunc(x.shown(f), func(shown *indexedFile) bool { return others[shown] })
 }
 
 // visible tells whether declarations of a file can be named in another.
@@ -210,9 +205,29 @@ func (x *index) visible(f, from *indexedFile) bool {
 		return true
 	}
 	for _, imp := range from.imports {
-		if target := x.byPath[imp.path]; target != nil && x.exposes(target, map[*indexedFile]bool{f: true}, nil) {
+		if target := x.byPath[imp.path]; target != nil && slices.Contains(x.shown(target), f) {
 			return true
 		}
 	}
 	return false
+}
+
+// shown are the files whose declarations come with importing a file: itself
+// and its public imports, and theirs.
+func (x *index) shown(f *indexedFile) []*indexedFile {
+	if f.shown != nil {
+		return f.shown
+	}
+	seen := map[*indexedFile]bool{f: true}
+	shown := []*indexedFile{f}
+	for i := 0; i < len(shown); i++ { // it grows
+		for _, imp := range shown[i].imports {
+			if target := x.byPath[imp.path]; imp.public && target != nil && !seen[target] {
+				seen[target] = true
+				shown = append(shown, target)
+			}
+		}
+	}
+	f.shown = shown
+	return shown
 }

@@ -7,8 +7,11 @@ const (
 	maxFiles      = 100_000
 	maxFileBytes  = 16 << 20  // one .proto file
 	maxTotalBytes = 1 << 30   // all .proto files of one input
-	maxImageBytes = 512 << 20 // a descriptor set, decompressed
+	maxImageBytes = 256 << 20 // a descriptor set, decompressed
 	maxNesting    = 64        // brackets of any kind in one .proto file; descriptors nested in a set
 	maxEntries    = 2_000_000 // directory entries visited
 	maxDirDepth   = 64
+	maxProblems   = 100       // given of one compilation
+	maxMessages   = 4_000_000 // messages of descriptor.proto in one descriptor set
+	maxNameBytes  = 2048      // a full name
 )

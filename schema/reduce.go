@@ -45,7 +45,8 @@ func (r *reduction) source(path string) (string, error) {
 		return "", err
 	}
 	w := reducer{file: f, text: bytes.TrimPrefix(text, byteOrderMark), kept: func(i int) bool { return r.kept[node{f, i}] }}
-	return w.reduce(r.neededImports(f)), nil
+	reduced := w.reduce(r.neededImports(f))
+	return string(reduced), checkSource(r.display(path), reduced)
 }
 
 // isWellKnownPath: the compiler relies on these files as they are.
@@ -69,7 +70,7 @@ func (r *reduction) neededImports(f *indexedFile) []importDecl {
 	var imports []importDecl
 	for _, imp := range f.imports {
 		target := r.graph.byPath[imp.path]
-		if all || imp.public || target == nil || r.graph.exposes(target, needed, nil) {
+		if all || imp.public || target == nil || r.graph.exposes(target, needed) {
 			imports = append(imports, imp)
 		}
 	}
@@ -88,7 +89,7 @@ type reducer struct {
 	extend map[int]int // offset of an extend block → its end
 }
 
-func (w *reducer) reduce(imports []importDecl) string {
+func (w *reducer) reduce(imports []importDecl) []byte {
 	w.declAt, w.skipAt, w.extend = map[int]int{}, map[int]int{}, map[int]int{}
 	for i, d := range w.file.decls {
 		if !d.group && d.kind != declExtension {
@@ -108,7 +109,7 @@ func (w *reducer) reduce(imports []importDecl) string {
 		w.tokens(imp.start, imp.end, -1)
 	}
 	w.inside(-1, 0, len(w.text))
-	return string(w.out)
+	return w.out
 }
 
 // tokens writes a part of the file as it is kept; self is the declaration

@@ -69,6 +69,9 @@ func (s *Set) link() (err error) {
 			err = fmt.Errorf("link descriptors: %v", r)
 		}
 	}()
+	if err := checkPublicImports(s.protos); err != nil {
+		return fmt.Errorf("link descriptors: %w", err)
+	}
 	options := protodesc.FileOptions{AllowUnresolvable: s.partial}
 	s.files, err = options.NewFiles(&descriptorpb.FileDescriptorSet{File: s.protos})
 	if err != nil {

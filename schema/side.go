@@ -111,7 +111,7 @@ func (s *side) source(importPath string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := checkDepth(s.display(importPath), data); err != nil {
+	if err := checkSource(s.display(importPath), data); err != nil {
 		return "", err
 	}
 	return string(data), nil

@@ -2,10 +2,7 @@ package schema
 
 import (
 	"bytes"
-	"fmt"
 	"unicode/utf8"
-
-	"github.com/skewgate/skewgate/problem"
 )
 
 // tokenKind is what a token of a .proto file is.
@@ -179,27 +176,4 @@ func (c *lineCounter) position(offset int) (line, column int) {
 func linePosition(text []byte, offset int) (line, column int) {
 	c := lineCounter{text: text}
 	return c.position(offset)
-}
-
-// checkDepth refuses a file whose brackets nest deeper than a recursive
-// compiler may be given.
-func checkDepth(file string, text []byte) error {
-	depth := 0
-	for l := newLexer(text); ; {
-		switch l.next() {
-		case tokenEOF, tokenBad:
-			return nil
-		case tokenPunct:
-			switch text := l.token()[0]; text {
-			case '{', '[', '(', '<':
-				depth++
-			case '}', ']', ')', '>':
-				depth = max(0, depth-1)
-			}
-			if depth > maxNesting {
-				line, column := linePosition(l.text, l.start)
-				return problem.List{{File: file, Line: line, Column: column, Message: fmt.Sprintf("nested more than %d deep", maxNesting)}}
-			}
-		}
-	}
 }
