@@ -126,7 +126,11 @@ func bakeLine(b rollout.BakeStatus) string {
 		return "none"
 	}
 	s := fmt.Sprintf("%s of %s", time.Duration(b.Done), time.Duration(b.For))
-	if b.Analysis != nil {
+	switch {
+	case b.Analysis == nil:
+	case b.Analysis.Verdict == rollout.BakeNoData:
+		s += "  " + b.Analysis.Reason
+	default:
 		s += fmt.Sprintf("  %s: %s", b.Analysis.Verdict, b.Analysis.Reason)
 	}
 	return s
