@@ -228,7 +228,7 @@ func (r *Rollouts) fillRollout(ctx context.Context, s *Status, now time.Time) er
 	if total > 0 {
 		s.Actual = 100 * float64(on) / float64(total)
 	}
-	if !ro.Crossed.IsZero() {
+	if !ro.Crossed.IsZero() && !ro.Phase.Ended() {
 		s.NoReturn = fmt.Sprintf("passed at %s: the old version cannot read what %s stored; abort becomes freeze", ro.Crossed.Format(time.RFC3339), ro.Spec.To)
 	}
 	s.Activity = string(ro.Phase)
