@@ -35,7 +35,9 @@ func (s *session) drain() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waitUntil(ctx, s.releaseAll)
+	if !s.waitUntil(ctx, s.releaseAll) {
+		s.logBusy()
+	}
 	s.closing = true
 	for _, o := range s.objects {
 		s.endWaiting(o)
@@ -71,6 +73,18 @@ func (s *session) releaseAll() bool {
 		}
 	}
 	return idle
+}
+
+// logBusy says what kept a drain. Needs mu.
+func (s *session) logBusy() {
+	left := 10
+	for k, o := range s.objects {
+		if left--; left < 0 {
+			return
+		}
+		s.log.Warn("not released by the drain's deadline", "object", k.String(), "events", len(o.running), "waiting", o.waiting,
+			"loading", len(o.loading), "active", o.act != nil, "confirming", o.next != nil, "releasing", o.rel != nil, "scripts", len(o.scripts))
+	}
 }
 
 // endWaiting refuses what waits on an object, and takes its activation out of service. Needs mu.

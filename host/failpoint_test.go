@@ -218,7 +218,7 @@ func TestAnotherStoreAnswers(t *testing.T) {
 	m := testmesh.New(t, "redis://"+server.Addr)
 	var activations atomic.Int32
 	activate := counting("one", nil)
-	m.Start("one", func(ctx context.Context, o *host.Object) (http.Handler, error) {
+	h := m.Start("one", func(ctx context.Context, o *host.Object) (http.Handler, error) {
 		activations.Add(1)
 		return activate(ctx, o)
 	})
@@ -247,6 +247,9 @@ func TestAnotherStoreAnswers(t *testing.T) {
 	}
 	if n := activations.Load(); n != 2 {
 		t.Errorf("%d activations, want 2: a confirmed object keeps its memory", n)
+	}
+	if err := h.Stop(); err != nil { // while the server is still there
+		t.Error(err)
 	}
 }
 

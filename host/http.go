@@ -163,7 +163,7 @@ func (h *Host) serve(srv *http.Server, l net.Listener) error {
 // stopServer ends the listener, and connections as they become idle.
 func stopServer(srv *http.Server) {
 	srv.SetKeepAlivesEnabled(false)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {
 		_ = srv.Close() // what is left has had its time
