@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -80,6 +81,11 @@ func checkImage(name string, set *descriptorpb.FileDescriptorSet) error {
 		return inputError(name, "", "has more than %d files", maxFiles)
 	}
 	for _, file := range set.File {
+		for _, i := range slices.Concat(file.PublicDependency, file.WeakDependency) {
+			if int(i) < 0 || int(i) >= len(file.Dependency) {
+				return inputError(name, "", "%.80s has no import %d", file.GetName(), i)
+			}
+		}
 		if !boundedNames(file.GetPackage(), file.MessageType, file.Extension, 0) {
 			return inputError(name, "", "%.80s has names of more than %d bytes", file.GetName(), maxNameBytes)
 		}
