@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,7 +21,7 @@ import (
 	"github.com/skewgate/skewgate/wire"
 )
 
-var update = flag.Bool("update", false, "write openapi.yaml")
+//go:generate env SKEWGATE_UPDATE=1 go test . -run TestOpenAPIIsUpToDate -count=1
 
 // operation describes a route to people: openapi.yaml is made of this, of the
 // Go types of bodies and answers, and of the comments on their fields.
@@ -76,20 +75,20 @@ func TestOpenAPIHasEveryRouteAndNoOther(t *testing.T) {
 	}
 }
 
-// openapi.yaml is what the types and comments say; go test -run OpenAPI -update writes it.
+// openapi.yaml is what the types and comments say. SKEWGATE_UPDATE=1 writes it.
 func TestOpenAPIIsUpToDate(t *testing.T) {
 	doc, err := yaml.Marshal(document(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if os.Getenv("SKEWGATE_UPDATE") != "" {
 		if err := os.WriteFile("openapi.yaml", doc, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if !bytes.Equal(doc, openAPI) {
-		t.Error("openapi.yaml is not what the handlers' types say: go test ./admin -run OpenAPI -update")
+		t.Error("openapi.yaml is not what the handlers' types say: SKEWGATE_UPDATE=1 go test ./admin -run OpenAPI")
 	}
 }
 
