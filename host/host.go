@@ -252,7 +252,11 @@ func (h *Host) listen() (net.Listener, error) {
 // open connects to the store, and waits for one that is down.
 func (h *Host) open(ctx context.Context) error {
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		store, err := owners.Open(ctx, owners.Options{URL: h.opt.Store, Timeout: h.opt.Lease / 8, Logger: h.opt.Logger})
+		o := owners.Options{URL: h.opt.Store, Timeout: h.opt.Lease / 8, Logger: h.opt.Logger}
+		if f := h.opt.Faults; f != nil {
+			o.Dial = f.Dial
+		}
+		store, err := owners.Open(ctx, o)
 		if err == nil {
 			h.store = store
 			return h.openStorage(ctx)

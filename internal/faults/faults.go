@@ -4,6 +4,8 @@
 package faults
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/skewgate/skewgate/host/storage"
@@ -62,8 +64,9 @@ type Record struct {
 // Host is what a test may do to one host. A nil Host is a host without faults.
 type Host struct {
 	Off         map[Protection]bool
-	ReleasedCap int                                 // how many released objects are remembered
-	Clock       func() time.Duration                // instead of the boot-time clock
+	ReleasedCap int                  // how many released objects are remembered
+	Clock       func() time.Duration // instead of the boot-time clock
+	Dial        func(ctx context.Context, network, addr string) (net.Conn, error)
 	Storage     func(storage.Driver) storage.Driver // between host and storage
 	At          func(p Point, object string)        // may block; called without locks
 	Trace       func(r Record)                      // called under the session's lock

@@ -1,0 +1,238 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
+)
+
+func releaseBody(k owners.Key, r route, mode string, deadline time.Duration) io.ReadCloser {
+	b, err := json.Marshal(wire.ReleaseRequest{
+		Object: k.String(), Session: r.sid, Token: r.token, Mode: mode, Deadline: wire.Seconds(deadline),
+	})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return io.NopCloser(bytes.NewReader(b))
+}
+
+// dice are one loop's random numbers.
+type dice struct{ *rand.Rand }
+
+func (w *world) dice(id uint64) dice { return dice{rand.New(rand.NewPCG(w.c.Seed, id))} }
+
+func (d dice) span(min, max time.Duration) time.Duration {
+	return min + time.Duration(d.Int64N(int64(max-min)))
+}
+
+// every calls f after random pauses until stop.
+func (d dice) every(stop <-chan struct{}, min, max time.Duration, f func()) {
+	for {
+		t := time.NewTimer(d.span(min, max))
+		select {
+		case <-stop:
+			t.Stop()
+			return
+		case <-t.C:
+			f()
+		}
+	}
+}
+
+// later calls f after a time, unless the simulation is over by then.
+func (w *world) later(after time.Duration, f func()) {
+	w.wg.Go(func() {
+		time.Sleep(after)
+		if !w.over.Load() {
+			f()
+		}
+	})
+}
+
+// faults makes one fault after the other, each of a class drawn from those that are on.
+func (w *world) faults(stop <-chan struct{}) {
+	d := w.dice(2)
+	one := map[string]func(d dice){
+		"cordon": w.cordon, "pauses": w.pause, "partitions": w.partition, "crashes": w.crash, "clock": w.stepClock,
+		"failover": w.failover, "flush": w.flush,
+	}
+	var classes []string
+	for _, f := range w.c.Faults {
+		if one[f] != nil {
+			classes = append(classes, f)
+		}
+	}
+	slices.Sort(classes)
+	if len(classes) > 0 {
+		d.every(stop, 100*time.Millisecond, 1600*time.Millisecond, func() { one[classes[d.IntN(len(classes))]](d) })
+	}
+}
+
+// anyNode is a host's or a gateway's.
+func (w *world) anyNode(d dice) *node {
+	if d.IntN(2) == 0 {
+		return w.gateways[d.IntN(gateways)].node
+	}
+	m := w.machines[d.IntN(hosts)]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node
+}
+
+func (w *world) pause(d dice) {
+	until := time.Now().Add(d.span(50*time.Millisecond, 4*time.Second))
+	w.anyNode(d).set(func(n *node) { n.pause = until })
+}
+
+func (w *world) partition(d dice) {
+	until := time.Now().Add(d.span(50*time.Millisecond, 4*time.Second))
+	whole := d.IntN(3) == 0
+	w.anyNode(d).set(func(n *node) {
+		if whole {
+			n.cut = until
+		} else {
+			n.part = until
+		}
+	})
+}
+
+// crash ends a host, or makes a gateway forget everything.
+func (w *world) crash(d dice) {
+	if d.IntN(2) == 0 {
+		w.machines[d.IntN(hosts)].crash(d.span(50*time.Millisecond, 2*time.Second))
+		return
+	}
+	g := w.gateways[d.IntN(gateways)]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.cache)
+	clear(g.floor)
+}
+
+// stepClock moves the store's clock.
+func (w *world) stepClock(d dice) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	w.store.offset += d.span(-2*time.Second, 2*time.Second)
+	if d.IntN(10) == 0 {
+		w.store.offset += 90 * 24 * time.Hour
+	}
+}
+
+// failover loses what the replica lacks, which may have hung for a while.
+func (w *world) failover(d dice) {
+	promote := func() {
+		w.check.count(func(s *Stats) { s.Failovers++ })
+		w.store.failover(d.span(0, 800*time.Millisecond))
+	}
+	switch n := d.IntN(8); {
+	case n < 4:
+		promote()
+	case n < 7:
+		w.store.hang(5 * time.Second)
+		time.Sleep(d.span(200*time.Millisecond, 1700*time.Millisecond))
+		promote()
+	default:
+		w.store.hang(4 * time.Second)
+	}
+}
+
+// flush loses everything, at most once in a while.
+func (w *world) flush(d dice) {
+	if d.IntN(4) == 0 {
+		w.store.flush(d.IntN(2) == 0)
+		time.Sleep(3 * leaseMax)
+	}
+}
+
+// cordon is an operator, or a health check that fails for a while.
+func (w *world) cordon(d dice) {
+	m := w.machines[d.IntN(hosts)]
+	back := d.span(0, 3*time.Second)
+	if d.IntN(2) == 0 {
+		m.mu.Lock()
+		m.ready = false
+		m.mu.Unlock()
+		w.later(back, m.settle)
+		return
+	}
+	g := w.gateways[d.IntN(gateways)]
+	all, _ := g.watcher.Snapshot()
+	if len(all) == 0 {
+		return
+	}
+	sid := all[d.IntN(len(all))].ID
+	w.wg.Go(func() {
+		_ = g.store.Want(g.ctx, sid, owners.WantedCordon) // final by now, or the store is away
+		for time.Sleep(back); !w.over.Load(); time.Sleep(100 * time.Millisecond) {
+			if s, ok, err := g.store.Session(g.ctx, sid); err == nil && (!ok || s.Wanted == owners.WantedNone || s.State.Final()) {
+				return
+			}
+			_ = g.store.Want(g.ctx, sid, owners.WantedNone)
+		}
+	})
+}
+
+// moves asks for releases: of what is owned, now or when idle, twice now and then, late now and then.
+func (w *world) moves(stop <-chan struct{}) {
+	if !w.c.has("moves") {
+		return
+	}
+	d := w.dice(3)
+	d.every(stop, 50*time.Millisecond, 900*time.Millisecond, func() {
+		g, k := w.gateways[d.IntN(gateways)], object(d.Int64N(objects))
+		mode, deadline := wire.ReleaseNow, d.span(50*time.Millisecond, time.Second)
+		if d.IntN(4) == 0 {
+			mode = wire.ReleaseWhenIdle
+		}
+		again := time.Duration(-1)
+		if d.IntN(10) == 0 {
+			again = d.span(0, 2*time.Second)
+		}
+		w.wg.Go(func() {
+			pin, sess, found, err := g.store.Pin(g.ctx, k)
+			if err != nil || !found || pin.State != owners.Owned {
+				return
+			}
+			r := route{sess.Addr, pin.SID, pin.Token}
+			if again >= 0 {
+				w.later(again, func() { g.release(k, r, mode, deadline) })
+			}
+			g.release(k, r, mode, deadline)
+		})
+	})
+}
+
+// rollouts drains one host after the other: SIGTERM, or an operator's wish.
+func (w *world) rollouts(stop <-chan struct{}) {
+	if !w.c.has("rollouts") {
+		return
+	}
+	d := w.dice(4)
+	d.every(stop, 2*time.Second, 6*time.Second, func() {
+		i := w.machines[d.IntN(hosts)].running()
+		g := w.gateways[d.IntN(gateways)]
+		if i == nil {
+			return
+		}
+		w.check.count(func(s *Stats) { s.Drains++ })
+		if d.IntN(2) == 0 {
+			i.end()
+			return
+		}
+		w.wg.Go(func() {
+			all, _ := g.watcher.Snapshot()
+			for _, s := range all {
+				if s.Addr == i.addr && s.State == owners.Live {
+					_ = g.store.Want(g.ctx, s.ID, owners.WantedDrain)
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,327 @@
+package sim
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/faults"
+	"github.com/skewgate/skewgate/owners"
+)
+
+// check is the record of what happened, in the order of simulated time, with
+// the invariants of starts and of storage checked while it is written and
+// those of answers at the end (ownership.md §8).
+type check struct {
+	w        *world
+	refusals atomic.Int64
+
+	mu      sync.Mutex
+	era     int // times that the store lost everything
+	highest map[string]int64
+	running map[string][]*running
+	minted  map[string]map[int64]mint
+	user    map[string]map[int64]string // who used a token
+	lapsed  map[string]bool             // sessions
+	parent  map[string]string           // of a written value: the one it was made of
+	ops     map[string][]*op
+	calmAt  time.Time
+	bound   time.Duration // for the first answer after calmAt
+	served  map[string]time.Duration
+	broken  map[string][]string
+	stats   Stats
+}
+
+// Stats count what happened.
+type Stats struct {
+	Events, OK, Unknown, Shed, Refused, Moves, Mints, Duplicates int
+	Failovers, Flushes, Crashes, Drains                          int
+	Recovery                                                     time.Duration // of the slowest object after the faults
+}
+
+// Result is what a run gives.
+type Result struct {
+	Stats
+	Broken map[string][]string // violations by invariant
+}
+
+type running struct {
+	i     *instance
+	sid   string
+	token int64
+}
+
+type mint struct {
+	sid     string
+	planned bool // the owner before had released
+}
+
+type op struct {
+	write      bool
+	id         string
+	begin, end time.Time
+	eras       [2]int // at begin and end
+	done       bool
+	a          answer
+}
+
+func newCheck(w *world) *check {
+	return &check{
+		w: w, highest: map[string]int64{}, running: map[string][]*running{}, minted: map[string]map[int64]mint{},
+		user: map[string]map[int64]string{}, lapsed: map[string]bool{}, parent: map[string]string{},
+		ops: map[string][]*op{}, served: map[string]time.Duration{}, broken: map[string][]string{},
+	}
+}
+
+// breaks notes a violation. Needs mu.
+func (c *check) breaks(invariant, msg string, args ...any) {
+	c.broken[invariant] = append(c.broken[invariant], time.Now().Format("05.000000 ")+fmt.Sprintf(msg, args...))
+}
+
+// record takes what a living host tells.
+func (c *check) record(i *instance, r faults.Record) {
+	state := ""
+	if r.Kind == faults.Start {
+		state = c.w.store.state(r.Session) // before the lock: a script holds the store's lock when it comes here
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r.Kind {
+	case faults.Start:
+		c.start(i, r, state)
+	case faults.End:
+		list := c.running[r.Object]
+		for n, x := range list {
+			if x.i == i && x.token == r.Token && x.sid == r.Session {
+				c.running[r.Object] = append(list[:n:n], list[n+1:]...)
+				break
+			}
+		}
+	case faults.Lapsed:
+		c.lapsed[r.Session] = true
+	}
+}
+
+func (c *check) start(i *instance, r faults.Record, state string) {
+	c.stats.Events++
+	if r.Token < c.highest[r.Object] {
+		c.breaks("I1a", "%s starts under %d at %s after one under %d", r.Object, r.Token, i.m.name, c.highest[r.Object])
+	}
+	c.highest[r.Object] = max(c.highest[r.Object], r.Token)
+	for _, x := range c.running[r.Object] {
+		if x.token < r.Token && !x.i.node.isDead() && !c.lapsed[x.sid] && c.minted[r.Object][r.Token].planned {
+			c.breaks("I1b", "%s starts under %d at %s while an event under %d runs at %s", r.Object, r.Token, i.m.name, x.token, x.i.m.name)
+		}
+	}
+	if owners.SessionState(state).Final() {
+		c.breaks("I1c", "%s starts under %d at %s whose session is %s", r.Object, r.Token, i.m.name, state)
+	}
+	if c.user[r.Object] == nil {
+		c.user[r.Object] = map[int64]string{}
+	}
+	if by, ok := c.user[r.Object][r.Token]; ok && by != r.Session {
+		c.breaks("I3", "%s: token %d is used by two sessions", r.Object, r.Token)
+	}
+	c.user[r.Object][r.Token] = r.Session
+	c.running[r.Object] = append(c.running[r.Object], &running{i, r.Session, r.Token})
+}
+
+func (c *check) crashed(i *instance) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Crashes++
+	for o, list := range c.running {
+		var left []*running
+		for _, x := range list {
+			if x.i != i {
+				left = append(left, x)
+			}
+		}
+		c.running[o] = left
+	}
+}
+
+// pinWritten sees every write of a pin: fields and values as they were, and as they become.
+func (c *check) pinWritten(key string, before, after []string) {
+	was, is := pairs(before), pairs(after)
+	if is["s"] != "o" {
+		return
+	}
+	o := strings.TrimPrefix(key, "{p0}:pin:")
+	token, _ := strconv.ParseInt(is["t"], 10, 64)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.minted[o] == nil {
+		c.minted[o] = map[int64]mint{}
+	}
+	if m, ok := c.minted[o][token]; ok && m.sid != is["i"] {
+		c.stats.Duplicates++
+	}
+	m := mint{sid: is["i"], planned: was["s"] == "r"}
+	c.minted[o][token] = m
+	c.stats.Mints++
+	if m.planned {
+		c.stats.Moves++
+	}
+}
+
+// valueWritten sees every accepted write of a value: it must be made of the value that it replaces.
+func (c *check) valueWritten(key string, before, after []string) {
+	_, old, _ := strings.Cut(pairs(before)["v"], " ")
+	_, id, _ := strings.Cut(pairs(after)["v"], " ")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parent[id] != old {
+		c.breaks("I2", "%s: %s was made of %q and replaced %q", key, id, c.parent[id], old)
+	}
+}
+
+func pairs(list []string) map[string]string {
+	m := map[string]string{}
+	for i := 0; i+1 < len(list); i += 2 {
+		m[list[i]] = list[i+1]
+	}
+	return m
+}
+
+func (c *check) attempt(k owners.Key, id, of string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parent[id] = of
+}
+
+func (c *check) eraNow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.era
+}
+
+// flushed says that the store loses everything now.
+func (c *check) flushed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.era++
+	c.stats.Flushes++
+}
+
+func (c *check) count(f func(s *Stats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.stats)
+}
+
+// begin, end, lost and shed are a client's request: made, answered, of unknown outcome, given up unsent.
+func (c *check) begin(k owners.Key, write bool, id string) *op {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := &op{write: write, id: id, begin: time.Now()}
+	o.eras[0] = c.era
+	c.ops[k.String()] = append(c.ops[k.String()], o)
+	return o
+}
+
+func (c *check) end(o *op, a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o.done, o.a, o.end = true, a, time.Now()
+	o.eras[1] = c.era
+	c.stats.OK++
+}
+
+func (c *check) lost(*op) { c.count(func(s *Stats) { s.Unknown++ }) }
+func (c *check) shed(*op) { c.count(func(s *Stats) { s.Shed++ }) }
+
+// calmed says that the faults have ended, perhaps while nobody may acquire.
+func (c *check) calmed(holding bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calmAt = time.Now()
+	const poll = time.Second // with nobody registered; else a fifteenth of the shortest lease
+	c.bound = owners.WatchSpan(leaseMax) + 2*poll + 500*time.Millisecond
+	if holding {
+		c.bound += owners.WatchSpan(leaseMax) + 2*poll
+	}
+}
+
+// result checks the answers and gives everything.
+func (c *check) result() Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, list := range c.ops {
+		c.order(k, list)
+		c.kept(k, list)
+	}
+	c.recovery()
+	c.stats.Refused = int(c.refusals.Load())
+	return Result{c.stats, c.broken}
+}
+
+// whole says that the answer and what it was made of belong to one life of the store.
+func (o *op) whole() bool { return o.done && o.eras[0] == o.eras[1] && o.a.era == o.eras[0] }
+
+// order is I6 for a register whose versions count: later requests see no lower
+// version, and each write has a version of its own. Needs mu.
+func (c *check) order(k string, list []*op) {
+	var ops []*op
+	for _, o := range list {
+		if o.whole() {
+			ops = append(ops, o)
+		}
+	}
+	ends := append([]*op(nil), ops...)
+	sort.Slice(ops, func(i, j int) bool { return ops[i].begin.Before(ops[j].begin) })
+	sort.Slice(ends, func(i, j int) bool { return ends[i].end.Before(ends[j].end) })
+	highest, n, written := map[int]int64{}, 0, map[string]string{}
+	for _, o := range ops {
+		for n < len(ends) && ends[n].end.Before(o.begin) {
+			highest[ends[n].a.era] = max(highest[ends[n].a.era], ends[n].a.ver)
+			n++
+		}
+		h := highest[o.a.era]
+		if o.a.ver < h || o.write && o.a.ver == h && h > 0 {
+			c.breaks("I6", "%s: version %d (write %v) asked at %s after %d was told", k, o.a.ver, o.write, o.begin.Format("05.000000"), h)
+		}
+		if o.write {
+			at := fmt.Sprint(o.a.era, o.a.ver)
+			if by, ok := written[at]; ok {
+				c.breaks("I6", "%s: version %d is of %s and of %s", k, o.a.ver, by, o.id)
+			}
+			written[at] = o.id
+		}
+	}
+}
+
+// kept is I5: every acknowledged write is an ancestor of the state. Needs mu.
+func (c *check) kept(k string, list []*op) {
+	_, id, _ := strings.Cut(c.w.store.mini.HGet("{p0}:kv:"+k, "v"), " ")
+	in := map[string]bool{}
+	for ; id != "" && !in[id]; id = c.parent[id] {
+		in[id] = true
+	}
+	for _, o := range list {
+		if o.write && o.whole() && o.a.era == c.era && !in[o.id] {
+			c.breaks("I5", "%s: the acknowledged write %s (version %d) of %s is not in the state", k, o.id, o.a.ver, o.begin.Format("05.000000"))
+		}
+	}
+}
+
+// recovery is I7. Needs mu.
+func (c *check) recovery() {
+	for i := range int64(objects) {
+		k := object(i).String()
+		first := time.Duration(-1)
+		for _, o := range c.ops[k] {
+			if o.done && o.end.After(c.calmAt) && (first < 0 || o.end.Sub(c.calmAt) < first) {
+				first = o.end.Sub(c.calmAt)
+			}
+		}
+		c.stats.Recovery = max(c.stats.Recovery, first)
+		if first < 0 || first > c.bound {
+			c.breaks("I7", "%s: first answer %v after the faults, bound %v", k, first, c.bound)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/host/storage"
+	"github.com/skewgate/skewgate/internal/faults"
+)
+
+// A machine runs one host process after the other, each as a fresh instance
+// with a node of its own, so that what is left of a crashed one reaches nobody.
+type machine struct {
+	w    *world
+	name string
+
+	mu    sync.Mutex
+	node  *node // of the instance that runs now
+	inst  *instance
+	boots uint64
+	off   bool // between two processes
+	ready bool
+}
+
+// An instance is one host process.
+type instance struct {
+	m    *machine
+	node *node
+	addr string
+	h    *host.Host
+	end  context.CancelFunc // asks for the drain
+	done chan struct{}
+
+	mu  sync.Mutex
+	sid string // as it said in its last record
+}
+
+// boot starts a process. Where hosts crash, it gets any address that is free,
+// also one that a session of a dead process still names.
+func (m *machine) boot() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.boots++
+	m.ready, m.off = true, false
+	n := newNode(m.w, uint64(m.name[0])*1000+m.boots)
+	i := &instance{m: m, node: n, addr: m.w.freeAddr(n), done: make(chan struct{})}
+	f := &faults.Host{Off: map[faults.Protection]bool{}, Clock: n.clock, Dial: n.dial, Trace: i.trace, ReleasedCap: 2}
+	f.At = func(faults.Point, string) { n.stand() }
+	for _, p := range m.w.c.Weak.Host {
+		f.Off[p] = true
+	}
+	if m.w.c.Weak.NoFence {
+		f.Storage = func(d storage.Driver) storage.Driver { return unfenced{d} }
+	}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("SKEWGATE_SIM_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("host", m.name, "boot", m.boots)
+	}
+	h, err := host.New(host.Options{
+		App: "shop", Version: "v1", Name: m.name, Store: storeURL, Listener: newListener(i.addr), Secret: secret,
+		Lease: leaseMin + time.Duration(n.num(3))*(leaseMax-leaseMin)/2, Idle: 600 * time.Millisecond, Drain: 3 * time.Second,
+		Ready: func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.ready }, Logger: log, Faults: f,
+	})
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	h.Handle("Cart", i.activate)
+	i.h = h
+	m.node, m.inst = n, i
+	ctx, cancel := context.WithCancel(context.Background())
+	i.end = cancel
+	m.w.wg.Go(func() {
+		defer close(i.done)
+		_ = h.Run(ctx) // what goes wrong shows in the invariants
+		m.exited(i)
+	})
+}
+
+// exited starts the next process when this one drained by itself.
+func (m *machine) exited(i *instance) {
+	m.mu.Lock()
+	mine := m.inst == i && !m.w.over.Load()
+	m.mu.Unlock()
+	if mine {
+		time.Sleep(100 * time.Millisecond)
+		m.boot()
+	}
+}
+
+// crash ends the process now; the next one comes after d.
+func (m *machine) crash(d time.Duration) {
+	m.mu.Lock()
+	i := m.inst
+	if i == nil || m.off {
+		m.mu.Unlock()
+		return
+	}
+	m.inst, m.off = nil, true
+	m.mu.Unlock()
+	i.node.set(func(n *node) { n.dead = true })
+	m.w.check.crashed(i)
+	i.end()
+	m.w.wg.Go(func() {
+		time.Sleep(d)
+		if !m.w.over.Load() {
+			m.boot()
+		}
+	})
+}
+
+// settle ends what chaos did to the machine.
+func (m *machine) settle() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ready = true
+}
+
+func (m *machine) stop() {
+	m.mu.Lock()
+	i := m.inst
+	m.inst = nil
+	m.mu.Unlock()
+	if i != nil {
+		i.node.set(func(n *node) { n.dead = true })
+		i.end()
+	}
+}
+
+func (m *machine) running() *instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inst
+}
+
+// at finds the process that listens at an address.
+func (w *world) at(addr string) *instance {
+	for _, m := range w.machines {
+		if i := m.running(); i != nil && i.addr == addr {
+			return i
+		}
+	}
+	return nil
+}
+
+func (w *world) freeAddr(n *node) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		addr := fmt.Sprintf("10.0.0.%d:9001", 1+n.num(hosts+2))
+		if w.at2(addr) == nil {
+			return addr
+		}
+	}
+}
+
+// at2 is at without the locks of machines; an instance's address never changes.
+func (w *world) at2(addr string) *instance {
+	for _, m := range w.machines {
+		if m.inst != nil && m.inst.addr == addr {
+			return m.inst
+		}
+	}
+	return nil
+}
+
+// trace takes the records of the host; those of a crashed process never happened.
+func (i *instance) trace(r faults.Record) {
+	if !i.node.isDead() {
+		i.w().check.record(i, r)
+	}
+}
+
+func (i *instance) w() *world { return i.m.w }
+
+// serve is one request at the process's gate.
+func (i *instance) serve(r *http.Request) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	i.h.ServeHTTP(rec, r)
+	return rec
+}
+
+// activate makes an object: a register that counts its versions. Its memory is
+// what storage said; reads answer from memory. It ignores that its context may have ended: the worst case.
+func (i *instance) activate(ctx context.Context, o *host.Object) (http.Handler, error) {
+	era := i.w().check.eraNow()
+	v, err := o.Storage().Get(ctx, "v")
+	if err != nil {
+		return nil, err
+	}
+	c := &cell{i: i, o: o, era: era}
+	if v != nil {
+		ver, id, _ := strings.Cut(string(v), " ")
+		c.id = id
+		if c.ver, err = strconv.ParseInt(ver, 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+type cell struct {
+	i   *instance
+	o   *host.Object
+	era int
+
+	mu  sync.Mutex
+	ver int64
+	id  string
+}
+
+func (c *cell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d := c.i.node.span(time.Millisecond, 20*time.Millisecond)
+	if c.i.node.num(100) == 0 {
+		d += c.i.node.span(0, 600*time.Millisecond)
+	}
+	time.Sleep(d)
+	c.i.node.stand()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Method == http.MethodPost {
+		ver, id := c.ver+1, r.URL.Query().Get("id")
+		c.i.w().check.attempt(c.o.Key(), id, c.id)
+		err := c.o.Storage().Put(context.WithoutCancel(r.Context()), "v", []byte(strconv.FormatInt(ver, 10)+" "+id))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+			return
+		}
+		c.ver, c.id = ver, id
+	}
+	fmt.Fprintf(w, "%d %s %d", c.ver, c.id, c.era)
+}
+
+// unfenced is a driver whose activations all have the same fence.
+type unfenced struct{ storage.Driver }
+
+var anybody = storage.Fence{Token: 1, Session: "anybody", N: 1}
+
+func (u unfenced) Claim(ctx context.Context, o string, _ storage.Fence) (storage.Snapshot, error) {
+	return u.Driver.Claim(ctx, o, anybody)
+}
+
+func (u unfenced) Read(ctx context.Context, o string, _ storage.Fence, keys []string) (storage.Values, error) {
+	return u.Driver.Read(ctx, o, anybody, keys)
+}
+
+func (u unfenced) Write(ctx context.Context, o string, _ storage.Fence, b storage.Batch) error {
+	return u.Driver.Write(ctx, o, anybody, b)
+}
+
+// listener is an address at which nobody calls: requests come by serve.
+type listener struct {
+	addr   net.TCPAddr
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newListener(addr string) *listener {
+	host, port, _ := net.SplitHostPort(addr)
+	n, _ := strconv.Atoi(port)
+	return &listener{addr: net.TCPAddr{IP: net.ParseIP(host), Port: n}, closed: make(chan struct{})}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	<-l.closed
+	return nil, net.ErrClosed
+}
+func (l *listener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *listener) Addr() net.Addr { return &l.addr }
