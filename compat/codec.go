@@ -53,7 +53,9 @@ func readAs(data []byte, md protoreflect.MessageDescriptor, u *universe, enc Enc
 		err = proto.UnmarshalOptions{Resolver: u, AllowPartial: partial}.Unmarshal(data, m)
 	}
 	if err == nil && profile == Spec {
-		err = closeEnums(m, enc)
+		if err = closeEnums(m, enc); err == nil && !partial {
+			err = proto.CheckInitialized(m) // closing may have taken what is required
+		}
 	}
 	return m, plainError(err)
 }

@@ -21,6 +21,9 @@ func binaryType(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 	if !accepts(rf, t) {
 		return []Effect{Loss, Presence} // kept as unknown; rf stays unset
 	}
+	if wf.IsMap() != rf.IsMap() {
+		return []Effect{Loss, Value, Fails, Presence} // of equal keys, and of all for a single message, the last wins
+	}
 	effects := binaryElement(wf, rf, p)
 	ws, rs := shapeOf(wf), shapeOf(rf)
 	switch {
@@ -29,8 +32,6 @@ func binaryType(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 		if !rf.HasPresence() {
 			effects = append(effects, Presence)
 		}
-	case ws == list && rs == mapping: // equal keys: the last one wins
-		effects = prepend(Loss, append(effects, Value))
 	}
 	return effects
 }
@@ -117,7 +118,7 @@ func unnamed(rf protoreflect.FieldDescriptor, p Profile) []Effect {
 	case rf.Kind() != protoreflect.EnumKind:
 		return nil
 	case p == Spec && rf.Enum().IsClosed():
-		return []Effect{Loss}
+		return []Effect{Loss, Fails} // what is required is then missing
 	default:
 		return []Effect{Semantic}
 	}
@@ -141,7 +142,7 @@ func binaryMapKey(wf, rf protoreflect.FieldDescriptor) []Effect {
 func binaryMapValue(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 	we, re := wf.MapValue(), rf.MapValue()
 	if !accepts(re, elementWire(we)) {
-		return []Effect{Loss}
+		return []Effect{Loss, Fails} // an empty message may lack what it requires
 	}
 	return binaryElement(we, re, p)
 }

@@ -1,6 +1,8 @@
 package compat
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -252,7 +254,7 @@ func (o *observer) sequence(wf protoreflect.FieldDescriptor, wv protoreflect.Val
 		o.add(Loss, wf, rm, show(wf, wv), show(rf, r.Get(rf)))
 		return
 	}
-	if shapeOf(wf) == mapping || shapeOf(rf) == mapping {
+	if wf.IsMap() != rf.IsMap() {
 		o.entries(wf, wv, written, rf, read, r)
 		return
 	}
@@ -292,38 +294,18 @@ func (o *observer) garbled(wf protoreflect.FieldDescriptor, wv protoreflect.Valu
 }
 
 // entries compares map entries with messages of the same shape. A map has no
-// order: each written one is held against the read one with its key.
+// order: each written one must be among those read.
 func (o *observer) entries(wf protoreflect.FieldDescriptor, wv protoreflect.Value, written []protoreflect.Value, rf protoreflect.FieldDescriptor, read []protoreflect.Value, r protoreflect.Message) {
 	if !isMessage(wf) || !isMessage(rf) {
 		o.garbled(wf, wv, rf, r)
 		return
 	}
 	for _, w := range written {
-		best := -1
-		for i, candidate := range read {
-			if len(o.observe(w.Message(), candidate.Message())) == 0 {
-				best = i
-				break
-			}
-			if best < 0 && o.sameKey(w.Message(), candidate.Message()) {
-				best = i
-			}
-		}
-		if best < 0 {
+		if !slices.ContainsFunc(read, func(v protoreflect.Value) bool { return len(o.observe(w.Message(), v.Message())) == 0 }) {
 			o.add(Value, wf, r.Descriptor(), show(wf, wv), show(rf, r.Get(rf)))
 			return
 		}
-		o.message(w.Message(), read[best].Message())
 	}
-}
-
-func (o *observer) sameKey(w, r protoreflect.Message) bool {
-	wk := w.Descriptor().Fields().ByNumber(1)
-	rk := r.Descriptor().Fields().ByNumber(1)
-	if wk == nil || rk == nil || isMessage(wk) || isMessage(rk) || wk.IsList() || rk.IsList() {
-		return false
-	}
-	return sameScalar(wk, w.Get(wk), rk, r.Get(rk))
 }
 
 func (o *observer) mapping(wf protoreflect.FieldDescriptor, written protoreflect.Map, rf protoreflect.FieldDescriptor, r protoreflect.Message) {

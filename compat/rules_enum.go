@@ -37,7 +37,7 @@ var enumRules = []Rule{
 			case enc.isJSON():
 				return nil
 			case elementOf(f.rf).Enum().Values().ByNumber(f.number) == nil && p == Spec && elementOf(f.rf).Enum().IsClosed():
-				return []Effect{Loss}
+				return []Effect{Loss, Fails}
 			default:
 				return []Effect{Value}
 			}
@@ -87,7 +87,7 @@ var enumRules = []Rule{
 			case enc.isJSON():
 				return []Effect{Fails}
 			default:
-				return []Effect{Loss}
+				return []Effect{Loss, Fails}
 			}
 		},
 		says:     "{writer} may hold numbers in {field} that {name} does not list, for there the enum is open; {reader} has it closed: such a number {fate}",
@@ -108,12 +108,9 @@ func unlistedEffects(f *fact, enc Encoding, p Profile) []Effect {
 	case enc.isJSON():
 		return jsonNameEffects(f, enc, p)
 	case p == Spec && elementOf(f.rf).Enum().IsClosed():
-		if shapeOf(f.wf) == single && shapeOf(f.rf) == single && !f.rf.HasPresence() && f.number == 0 {
-			return []Effect{Loss, Presence}
-		}
-		return []Effect{Loss}
+		return []Effect{Loss, Fails} // what is required is then missing
 	default:
-		return []Effect{Semantic, Presence, Loss}
+		return []Effect{Semantic}
 	}
 }
 
@@ -123,7 +120,7 @@ func jsonNameEffects(_ *fact, enc Encoding, _ Profile) []Effect {
 	case JSON:
 		return []Effect{Fails}
 	case Lenient:
-		return []Effect{Loss, Presence}
+		return []Effect{Loss, Presence, Fails} // what is required is then missing
 	default:
 		return nil
 	}

@@ -35,7 +35,7 @@ var fieldRules = []Rule{
 		ID: "EXTENSION_ADDED", Mirror: "EXTENSION_REMOVED", kind: extensionUnknown, writer: newer, adds: true,
 		Title:   "an extension that the older version does not have",
 		OneWay:  "what the older version writes lacks the extension",
-		effects: by(Drop, Fails, Drop),
+		effects: extensionEffects,
 		says:    "{writer} {sends} the extension {name} ({tag}); {reader} does not know it and {outcome}",
 		fix:     "set it only for readers that know it",
 		Why:     "An extension is a field; a reader without it, or without its range, treats it as unknown.",
@@ -46,7 +46,7 @@ var fieldRules = []Rule{
 		ID: "EXTENSION_REMOVED", Mirror: "EXTENSION_ADDED", kind: extensionUnknown, writer: older,
 		Title:    "an extension, or its range, that the newer version no longer has",
 		OneWay:   "what the newer version writes lacks the extension",
-		effects:  by(Drop, Fails, Drop),
+		effects:  extensionEffects,
 		says:     "{writer} still {sends} the extension {name} ({tag}); {reader} no longer knows it and {outcome}",
 		fix:      "keep it until nobody writes it",
 		expand:   "stop setting {name}; keep its declaration",
@@ -59,7 +59,7 @@ var fieldRules = []Rule{
 		ID: "ONEOF_MEMBER_ADDED", Mirror: "ONEOF_MEMBER_REMOVED", kind: oneofUnknown, writer: newer, adds: true,
 		Title:    "a member of a oneof that the older version does not have",
 		OneWay:   "the newer version knows every member that the older one writes",
-		effects:  by(Presence, Fails, Presence),
+		effects:  memberEffects,
 		says:     "{writer} sets {name} in the oneof {other}; {reader} does not know that member and {outcome}",
 		fix:      "make the reader of the oneof handle \"none set\" before the new member is used",
 		expand:   "{R} learns {name} and nobody writes it yet",
@@ -73,7 +73,7 @@ var fieldRules = []Rule{
 		ID: "ONEOF_MEMBER_REMOVED", Mirror: "ONEOF_MEMBER_ADDED", kind: oneofUnknown, writer: older,
 		Title:    "a member of a oneof that the newer version no longer has",
 		OneWay:   "the older version knows every member that the newer one writes",
-		effects:  by(Presence, Fails, Presence),
+		effects:  memberEffects,
 		says:     "{writer} still sets {name} in the oneof {other}; {reader} no longer knows that member and {outcome}",
 		fix:      "keep the member until nobody sets it",
 		expand:   "stop setting {name}; keep reading it",
@@ -82,4 +82,25 @@ var fieldRules = []Rule{
 		Buf:      "FIELD_NO_DELETE",
 		Example:  Example{Old: "message M { oneof pay { string card = 1; string iban = 2; } }", New: "message M { oneof pay { string card = 1; } }"},
 	},
+}
+
+// memberEffects: the oneof appears unset, unless other bytes land in it.
+func memberEffects(_ *fact, enc Encoding, _ Profile) []Effect {
+	if enc == JSON {
+		return []Effect{Fails}
+	}
+	return []Effect{Presence, Drop}
+}
+
+// extensionEffects: a reader that has an extension of that name for another
+// message refuses it even where it ignores what it does not know.
+func extensionEffects(_ *fact, enc Encoding, _ Profile) []Effect {
+	switch enc {
+	case Binary:
+		return []Effect{Drop}
+	case JSON:
+		return []Effect{Fails}
+	default:
+		return []Effect{Drop, Fails}
+	}
 }

@@ -1,5 +1,7 @@
 package compat
 
+import "slices"
+
 // nameRules: fields that both sides have, under another number, name or key.
 var nameRules = []Rule{
 	{
@@ -23,7 +25,7 @@ var nameRules = []Rule{
 	{
 		ID: "FIELDS_SWAPPED", kind: fieldsSwapped,
 		Title:    "two fields that swapped their numbers",
-		effects:  func(f *fact, enc Encoding, p Profile) []Effect { return reusedEffects(f, enc) },
+		effects:  swappedEffects,
 		says:     "{writer} {sends} {name} as field {n}, which is {other} to {reader}: it {fate}",
 		fix:      "give both fields their old numbers back",
 		expand:   "add new fields under unused numbers; write both forms, read the new one or else the old one",
@@ -95,6 +97,16 @@ var nameRules = []Rule{
 		Example: Example{Old: "message M { extensions 100 to 200; }\nextend M { string note = 100; }",
 			New: "message M { string note = 100; }"},
 	},
+}
+
+// swappedEffects is what becomes of either of two fields: each lands in the
+// other, where its wire type may or may not be taken.
+func swappedEffects(f *fact, enc Encoding, p Profile) []Effect {
+	back := *f
+	back.wf, back.at.peer = f.group[1], f.at.meant
+	effects := append(reusedEffects(f, enc), reusedEffects(&back, enc)...)
+	slices.SortStableFunc(effects, func(a, b Effect) int { return a.harm() - b.harm() })
+	return slices.Compact(effects)
 }
 
 // reusedEffects is what becomes of a value that lands under another name.

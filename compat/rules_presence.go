@@ -6,7 +6,7 @@ var presenceRules = []Rule{
 		ID: "FIELD_PRESENCE_CHANGED", kind: fieldPresence,
 		Title:    "a field that tells unset from zero in one version only",
 		OneWay:   "a version that does not write zero has nothing to lose",
-		effects:  presenceEffects,
+		effects:  always(Presence),
 		says:     "{writer} {sends} {name} set to {zero}; {reader} {outcome}",
 		fix:      "do not give an explicit {zero} a meaning of its own while both versions run",
 		expand:   "{R} learns to tell set from unset",
@@ -67,14 +67,4 @@ var presenceRules = []Rule{
 		Example: Example{Old: "message M { string a = 1 [features.utf8_validation = NONE]; }",
 			New: "message M { string a = 1; }"},
 	},
-}
-
-// presenceEffects: a value that does not arrive at all is the type's business.
-func presenceEffects(f *fact, enc Encoding, p Profile) []Effect {
-	for _, e := range typeEffects(f, enc, p) {
-		if e == Fails && enc.isJSON() {
-			return nil
-		}
-	}
-	return []Effect{Presence}
 }

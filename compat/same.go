@@ -262,9 +262,13 @@ func specialPair(wf, rf protoreflect.FieldDescriptor) bool {
 	return we.Message() == nil || re.Message() == nil || we.Message().FullName() != re.Message().FullName()
 }
 
-// opaquePair says that two fields hold messages of which one is a well-known
-// type and the other is not that type.
+// opaquePair says that what two fields hold has no parts that correspond: one
+// is a map and the other is not, or one is a well-known type and the other is
+// not that type.
 func opaquePair(wf, rf protoreflect.FieldDescriptor) bool {
+	if wf.IsMap() != rf.IsMap() {
+		return true
+	}
 	switch familyOf(elementOf(wf), elementOf(rf)) {
 	case anyMessage, structMessage, wrapperScalar, wellKnown:
 		return true

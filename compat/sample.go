@@ -74,6 +74,7 @@ func enumScalars(ed protoreflect.EnumDescriptor) []protoreflect.Value {
 type sampler struct {
 	u       *universe
 	payload protoreflect.FullName
+	variant int // which value required fields get
 }
 
 // fill sets what must be set for the message to be valid: required fields, and
@@ -92,14 +93,15 @@ func (s sampler) fill(m protoreflect.Message, depth int) {
 	}
 }
 
-// one is a valid value of one element that is not zero where the type has one.
+// one is a valid value of one element: of a message with nothing set that need
+// not be, so that filling ends.
 func (s sampler) one(m protoreflect.Message, fd protoreflect.FieldDescriptor, depth int) protoreflect.Value {
 	if !isMessage(fd) {
-		return scalars(fd)[0]
+		values := scalars(fd)
+		return values[s.variant%len(values)]
 	}
 	v := dynamicpb.NewMessage(fd.Message())
 	s.fill(v, depth)
-	s.typical(v, depth)
 	return protoreflect.ValueOfMessage(v)
 }
 
@@ -119,7 +121,7 @@ func (s sampler) typical(m protoreflect.Message, depth int) {
 		}
 	}
 	for _, fd := range fields {
-		if isMessage(fd) && !fd.IsMap() && depth <= 0 {
+		if isMessage(elementOf(fd)) && depth <= 0 {
 			continue
 		}
 		if vs := s.values(m, fd, depth-1); len(vs) > 0 {

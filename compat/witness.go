@@ -17,11 +17,25 @@ type witness struct {
 }
 
 // prove runs candidates until one shows the first of the effects that any of
-// them shows. Without one the fact has no effect: nil.
+// them shows. Without one the fact has no effect: nil. Required fields that
+// the reader refuses would hide what the fact is about: they get other values.
 func (c codec) prove(f *fact, effects []Effect) *witness {
+	variants := 1
+	if f.in.w.RequiredNumbers().Len() > 0 {
+		variants = 3
+	}
+	for variant := range variants {
+		if w := c.proveWith(f, effects, variant); w != nil {
+			return w
+		}
+	}
+	return nil
+}
+
+func (c codec) proveWith(f *fact, effects []Effect, variant int) *witness {
 	best := len(effects)
 	var found *witness
-	for _, m := range c.candidates(f) {
+	for _, m := range c.candidates(f, variant) {
 		w := c.run(f, m, effects[:best])
 		if w == nil {
 			continue
@@ -93,8 +107,8 @@ func outcomeText(o observation) string {
 }
 
 // candidates lists messages that may show the fault, ordinary ones first.
-func (c codec) candidates(f *fact) []*dynamicpb.Message {
-	s := sampler{c.writer, f.in.w.FullName()}
+func (c codec) candidates(f *fact, variant int) []*dynamicpb.Message {
+	s := sampler{u: c.writer, payload: f.in.w.FullName(), variant: variant}
 	switch f.kind {
 	case fieldRequired:
 		return c.omitting(f, s)
@@ -116,8 +130,18 @@ func (c codec) candidates(f *fact) []*dynamicpb.Message {
 			m.Set(fd, values[0])
 		}
 		return []*dynamicpb.Message{m}
+	case fieldsSwapped:
+		back := *f
+		back.wf = f.group[1]
+		return append(c.each(f, s, s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2)), c.each(&back, s, s.values(dynamicpb.NewMessage(f.in.w), back.wf, 2))...)
 	default:
-		return c.each(f, s, s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2))
+		values := s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2)
+		if we := elementOf(f.wf).Enum(); we != nil && !we.IsClosed() && f.rf != nil {
+			if re := elementOf(f.rf).Enum(); re != nil {
+				values = append(values, s.holding(f.in.w, f.wf, protoreflect.ValueOfEnum(unlistedNumber(we, re)))...)
+			}
+		}
+		return c.each(f, s, values)
 	}
 }
 

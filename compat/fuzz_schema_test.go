@@ -1,0 +1,464 @@
+package compat
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/skewgate/skewgate/schema"
+)
+
+// schemaMaker invents schemas and changes them as people do, and as they
+// should not.
+type schemaMaker struct {
+	*rand.Rand
+	fresh int
+}
+
+func (g *schemaMaker) oneIn(n int) bool { return g.IntN(n) == 0 }
+
+func pick[T any](g *schemaMaker, from []T) T { return from[g.IntN(len(from))] }
+
+// name gives names that collide rarely and look alike in JSON sometimes.
+func (g *schemaMaker) name() string {
+	g.fresh++
+	return fmt.Sprintf("f%d", g.fresh)
+}
+
+const (
+	messageNames = 4
+	enumNames_   = 2
+)
+
+// file invents a schema of a random syntax.
+func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
+	f := &descriptorpb.FileDescriptorProto{
+		Name: proto.String("t.proto"), Package: proto.String("t"),
+		Dependency: []string{"google/protobuf/wrappers.proto", "google/protobuf/timestamp.proto", "google/protobuf/struct.proto", "google/protobuf/any.proto", "google/protobuf/empty.proto", "google/protobuf/duration.proto"},
+	}
+	switch g.IntN(4) {
+	case 0:
+		f.Syntax = proto.String("proto2")
+	case 1:
+		f.Syntax = proto.String("proto3")
+	case 2:
+		f.Syntax, f.Edition = proto.String("editions"), descriptorpb.Edition_EDITION_2023.Enum()
+	default:
+		f.Syntax, f.Edition = proto.String("editions"), descriptorpb.Edition_EDITION_2024.Enum()
+	}
+	for i := range enumNames_ {
+		f.EnumType = append(f.EnumType, g.enum(f, i))
+	}
+	for i := range messageNames {
+		f.MessageType = append(f.MessageType, &descriptorpb.DescriptorProto{Name: proto.String(fmt.Sprintf("M%d", i))})
+	}
+	for _, m := range f.MessageType {
+		if f.GetSyntax() != "proto3" && g.oneIn(3) {
+			m.ExtensionRange = []*descriptorpb.DescriptorProto_ExtensionRange{{Start: proto.Int32(100), End: proto.Int32(200)}}
+		}
+		if g.oneIn(2) {
+			m.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("o" + g.name())}}
+		}
+		for range 1 + g.IntN(5) {
+			g.addField(f, m)
+		}
+		if len(m.ExtensionRange) > 0 && g.oneIn(2) {
+			g.addExtension(f, m)
+		}
+	}
+	return f
+}
+
+func (g *schemaMaker) enum(f *descriptorpb.FileDescriptorProto, i int) *descriptorpb.EnumDescriptorProto {
+	e := &descriptorpb.EnumDescriptorProto{Name: proto.String(fmt.Sprintf("E%d", i))}
+	for j := range 1 + g.IntN(4) {
+		number := int32(j)
+		if j > 0 && g.oneIn(6) {
+			number = -int32(j)
+		}
+		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(fmt.Sprintf("E%d_V%d", i, j)), Number: proto.Int32(number)})
+	}
+	g.openness(f, e)
+	return e
+}
+
+func (g *schemaMaker) openness(f *descriptorpb.FileDescriptorProto, e *descriptorpb.EnumDescriptorProto) {
+	if f.Edition == nil {
+		return
+	}
+	kind := pick(g, []descriptorpb.FeatureSet_EnumType{descriptorpb.FeatureSet_OPEN, descriptorpb.FeatureSet_CLOSED})
+	e.Options = &descriptorpb.EnumOptions{Features: &descriptorpb.FeatureSet{EnumType: kind.Enum()}}
+	e.Options.AllowAlias = nil
+}
+
+var wellKnownTypes = []string{"Int32Value", "StringValue", "BoolValue", "Timestamp", "Duration", "Struct", "Value", "Any", "Empty", "BytesValue", "Int64Value"}
+
+// setType gives a field a random type.
+func (g *schemaMaker) setType(field *descriptorpb.FieldDescriptorProto) {
+	field.TypeName = nil
+	t := descriptorpb.FieldDescriptorProto_Type(1 + g.IntN(18))
+	switch {
+	case t == descriptorpb.FieldDescriptorProto_TYPE_GROUP || t == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE:
+		t = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+		field.TypeName = proto.String(fmt.Sprintf(".t.M%d", g.IntN(messageNames)))
+		if g.oneIn(3) {
+			field.TypeName = proto.String(".google.protobuf." + pick(g, wellKnownTypes))
+		}
+	case t == descriptorpb.FieldDescriptorProto_TYPE_ENUM:
+		field.TypeName = proto.String(fmt.Sprintf(".t.E%d", g.IntN(enumNames_)))
+	}
+	field.Type = t.Enum()
+}
+
+func (g *schemaMaker) freeNumber(m *descriptorpb.DescriptorProto) int32 {
+	for {
+		n := int32(1 + g.IntN(20))
+		if !slices.ContainsFunc(m.Field, func(f *descriptorpb.FieldDescriptorProto) bool { return f.GetNumber() == n }) {
+			return n
+		}
+	}
+}
+
+func (g *schemaMaker) addField(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	if len(m.Field) >= 12 {
+		return
+	}
+	field := &descriptorpb.FieldDescriptorProto{Name: proto.String(g.name()), Number: proto.Int32(g.freeNumber(m))}
+	if g.oneIn(7) {
+		g.makeMap(m, field)
+		m.Field = append(m.Field, field)
+		return
+	}
+	g.setType(field)
+	g.setLabel(f, m, field)
+	m.Field = append(m.Field, field)
+}
+
+// setLabel gives a field a random cardinality, presence and encoding, and a
+// place in a oneof sometimes.
+func (g *schemaMaker) setLabel(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto, field *descriptorpb.FieldDescriptorProto) {
+	field.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
+	field.OneofIndex, field.Proto3Optional, field.Options, field.DefaultValue = nil, nil, nil, nil
+	features := &descriptorpb.FeatureSet{}
+	isMessage := field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+	switch {
+	case g.oneIn(3):
+		field.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
+		if f.Edition != nil && !isMessage && packable(field) {
+			features.RepeatedFieldEncoding = pick(g, []descriptorpb.FeatureSet_RepeatedFieldEncoding{descriptorpb.FeatureSet_PACKED, descriptorpb.FeatureSet_EXPANDED}).Enum()
+		} else if packable(field) && g.oneIn(3) {
+			field.Options = &descriptorpb.FieldOptions{Packed: proto.Bool(g.oneIn(2))}
+		}
+	case len(m.OneofDecl) > 0 && g.oneIn(3) && m.OneofDecl[0].GetName()[0] == 'o':
+		field.OneofIndex = proto.Int32(0)
+	case f.GetSyntax() == "proto2" && g.oneIn(8):
+		field.Label = descriptorpb.FieldDescriptorProto_LABEL_REQUIRED.Enum()
+	case f.GetSyntax() == "proto3" && g.oneIn(2):
+		field.Proto3Optional = proto.Bool(true)
+	case f.Edition != nil && !isMessage:
+		features.FieldPresence = pick(g, []descriptorpb.FeatureSet_FieldPresence{descriptorpb.FeatureSet_EXPLICIT, descriptorpb.FeatureSet_EXPLICIT, descriptorpb.FeatureSet_IMPLICIT, descriptorpb.FeatureSet_IMPLICIT, descriptorpb.FeatureSet_LEGACY_REQUIRED}).Enum()
+	}
+	if f.Edition != nil {
+		if isMessage && g.oneIn(4) {
+			features.MessageEncoding = descriptorpb.FeatureSet_DELIMITED.Enum()
+		}
+		if field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_STRING && g.oneIn(2) {
+			features.Utf8Validation = descriptorpb.FeatureSet_NONE.Enum()
+		}
+		if proto.Size(features) > 0 {
+			field.Options = &descriptorpb.FieldOptions{Features: features}
+		}
+	}
+	g.setDefault(f, field, features)
+	if g.oneIn(12) {
+		field.JsonName = proto.String("j" + g.name())
+	} else {
+		field.JsonName = nil
+	}
+}
+
+func (g *schemaMaker) setDefault(f *descriptorpb.FileDescriptorProto, field *descriptorpb.FieldDescriptorProto, features *descriptorpb.FeatureSet) {
+	if f.GetSyntax() == "proto3" || field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED || features.GetFieldPresence() == descriptorpb.FeatureSet_IMPLICIT || !g.oneIn(4) {
+		return
+	}
+	switch field.GetType() {
+	case descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_BYTES:
+		field.DefaultValue = proto.String(pick(g, []string{"x", "y", ""}))
+	case descriptorpb.FieldDescriptorProto_TYPE_BOOL:
+		field.DefaultValue = proto.String("true")
+	case descriptorpb.FieldDescriptorProto_TYPE_MESSAGE:
+	case descriptorpb.FieldDescriptorProto_TYPE_ENUM:
+		field.DefaultValue = proto.String(field.GetTypeName()[3:] + "_V" + pick(g, []string{"0", "1"}))
+	default:
+		field.DefaultValue = proto.String(pick(g, []string{"0", "1", "7"}))
+	}
+}
+
+func packable(field *descriptorpb.FieldDescriptorProto) bool {
+	switch field.GetType() {
+	case descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_BYTES, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE:
+		return false
+	default:
+		return true
+	}
+}
+
+// mapKeys are the types that a map's key can have.
+var mapKeys = []descriptorpb.FieldDescriptorProto_Type{
+	descriptorpb.FieldDescriptorProto_TYPE_INT32, descriptorpb.FieldDescriptorProto_TYPE_INT64, descriptorpb.FieldDescriptorProto_TYPE_UINT32,
+	descriptorpb.FieldDescriptorProto_TYPE_SINT32, descriptorpb.FieldDescriptorProto_TYPE_FIXED32, descriptorpb.FieldDescriptorProto_TYPE_BOOL,
+	descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_UINT64,
+}
+
+// makeMap makes a field a map, with an entry type of its own.
+func (g *schemaMaker) makeMap(m *descriptorpb.DescriptorProto, field *descriptorpb.FieldDescriptorProto) {
+	entry := entryName(field.GetName())
+	m.NestedType = slices.DeleteFunc(m.NestedType, func(n *descriptorpb.DescriptorProto) bool { return n.GetName() == entry })
+	key := &descriptorpb.FieldDescriptorProto{Name: proto.String("key"), Number: proto.Int32(1), Type: pick(g, mapKeys).Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+	value := &descriptorpb.FieldDescriptorProto{Name: proto.String("value"), Number: proto.Int32(2), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+	g.setType(value)
+	m.NestedType = append(m.NestedType, &descriptorpb.DescriptorProto{
+		Name: proto.String(entry), Field: []*descriptorpb.FieldDescriptorProto{key, value}, Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+	})
+	field.Type = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum()
+	field.TypeName = proto.String(".t." + m.GetName() + "." + entry)
+	field.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
+	field.OneofIndex, field.Options, field.DefaultValue = nil, nil, nil
+}
+
+func entryName(field string) string { return "F" + field[1:] + "Entry" }
+
+func (g *schemaMaker) addExtension(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	field := &descriptorpb.FieldDescriptorProto{Name: proto.String(g.name()), Number: proto.Int32(int32(100 + g.IntN(4))), Extendee: proto.String(".t." + m.GetName())}
+	if slices.ContainsFunc(f.Extension, func(x *descriptorpb.FieldDescriptorProto) bool {
+		return x.GetExtendee() == field.GetExtendee() && x.GetNumber() == field.GetNumber()
+	}) {
+		return
+	}
+	g.setType(field)
+	g.setLabel(&descriptorpb.FileDescriptorProto{Syntax: proto.String("proto2")}, &descriptorpb.DescriptorProto{}, field)
+	if field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
+		field.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
+	}
+	field.JsonName, field.DefaultValue = nil, nil
+	if f.Edition != nil {
+		field.Options = nil
+	}
+	f.Extension = append(f.Extension, field)
+}
+
+// mutate makes a new version of a schema: one to three changes.
+func (g *schemaMaker) mutate(old *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+	f := proto.CloneOf(old)
+	for range 1 + g.IntN(3) {
+		g.change(f, pick(g, f.MessageType))
+	}
+	return f
+}
+
+func (g *schemaMaker) change(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	field := pick(g, m.Field)
+	isMap := len(field.GetTypeName()) > 5 && field.GetTypeName()[len(field.GetTypeName())-5:] == "Entry"
+	switch g.IntN(16) {
+	case 0, 1:
+		if isMap {
+			g.makeMap(m, field)
+			return
+		}
+		g.setType(field)
+		g.setLabel(f, m, field)
+	case 2:
+		g.addField(f, m)
+	case 3:
+		if len(m.Field) > 1 {
+			m.Field = slices.DeleteFunc(m.Field, func(x *descriptorpb.FieldDescriptorProto) bool { return x == field })
+		}
+	case 4:
+		field.Number = proto.Int32(g.freeNumber(m))
+	case 5:
+		other := pick(g, m.Field)
+		field.Number, other.Number = other.Number, field.Number
+	case 6:
+		if !isMap {
+			field.Name = proto.String(g.name())
+		}
+	case 7, 8:
+		if !isMap {
+			g.setLabel(f, m, field)
+		}
+	case 9:
+		g.makeMap(m, field)
+	case 10:
+		g.changeEnum(f, pick(g, f.EnumType))
+	case 11:
+		g.openness(f, pick(g, f.EnumType))
+	case 12:
+		if len(m.ExtensionRange) > 0 {
+			g.addExtension(f, m)
+		}
+	case 13:
+		if len(f.Extension) > 0 {
+			i := g.IntN(len(f.Extension))
+			f.Extension = slices.Delete(f.Extension, i, i+1)
+		}
+	case 14:
+		g.toOneof(m, field)
+	default:
+		g.otherSyntax(f)
+	}
+}
+
+func (g *schemaMaker) toOneof(m *descriptorpb.DescriptorProto, field *descriptorpb.FieldDescriptorProto) {
+	if field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED || field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
+		return
+	}
+	if field.OneofIndex != nil {
+		field.OneofIndex = nil
+		return
+	}
+	if len(m.OneofDecl) == 0 {
+		m.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("o" + g.name())}}
+	}
+	field.OneofIndex = proto.Int32(0)
+	if field.Options.GetFeatures() != nil {
+		field.Options.Features.FieldPresence = nil
+	}
+}
+
+func (g *schemaMaker) changeEnum(f *descriptorpb.FileDescriptorProto, e *descriptorpb.EnumDescriptorProto) {
+	i := g.IntN(len(e.Value))
+	v := e.Value[i]
+	switch g.IntN(5) {
+	case 0:
+		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(e.GetName() + "_" + g.name()), Number: proto.Int32(int32(5 + g.IntN(3)))})
+	case 1:
+		if len(e.Value) > 1 && i > 0 {
+			e.Value = slices.Delete(e.Value, i, i+1)
+		}
+	case 2:
+		v.Name = proto.String(e.GetName() + "_" + g.name())
+	case 3:
+		other := e.Value[g.IntN(len(e.Value))]
+		if f.GetSyntax() == "proto2" || i > 0 && other != e.Value[0] {
+			v.Number, other.Number = other.Number, v.Number
+		}
+	default:
+		alias := &descriptorpb.EnumValueDescriptorProto{Name: proto.String(e.GetName() + "_" + g.name()), Number: proto.Int32(v.GetNumber())}
+		e.Value = slices.Insert(e.Value, i+g.IntN(2), alias)
+	}
+}
+
+// otherSyntax moves a file to another syntax; features that it cannot say go.
+func (g *schemaMaker) otherSyntax(f *descriptorpb.FileDescriptorProto) {
+	f.Edition = nil
+	f.Syntax = proto.String(pick(g, []string{"proto2", "proto3"}))
+	for _, e := range f.EnumType {
+		e.Options = nil
+	}
+	for _, m := range f.MessageType {
+		if f.GetSyntax() == "proto3" {
+			m.ExtensionRange = nil
+		}
+		for _, field := range m.Field {
+			if field.Options.GetFeatures() != nil {
+				field.Options = nil
+			}
+			if f.GetSyntax() == "proto3" {
+				field.DefaultValue = nil
+				if field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
+					field.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
+				}
+			}
+		}
+	}
+	if f.GetSyntax() == "proto3" {
+		f.Extension = nil
+	}
+}
+
+// aliases lets enums have two names for a number where they do.
+func aliases(f *descriptorpb.FileDescriptorProto) {
+	for _, e := range f.EnumType {
+		seen := make(map[int32]bool)
+		alias := false
+		for _, v := range e.Value {
+			alias = alias || seen[v.GetNumber()]
+			seen[v.GetNumber()] = true
+		}
+		if e.Options != nil {
+			e.Options.AllowAlias = nil
+		}
+		if alias {
+			if e.Options == nil {
+				e.Options = &descriptorpb.EnumOptions{}
+			}
+			e.Options.AllowAlias = proto.Bool(true)
+		}
+	}
+}
+
+// wellKnownFiles are what every invented schema imports.
+var wellKnownFiles = []protoreflect.FileDescriptor{
+	wrapperspb.File_google_protobuf_wrappers_proto, timestamppb.File_google_protobuf_timestamp_proto, structpb.File_google_protobuf_struct_proto,
+	anypb.File_google_protobuf_any_proto, emptypb.File_google_protobuf_empty_proto, durationpb.File_google_protobuf_duration_proto,
+}
+
+// tidy makes a message valid where random changes left it otherwise: members
+// of a oneof stand together, no oneof is empty, closed enums have presence, a
+// proto3 optional has its synthetic oneof.
+func tidy(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	slices.SortStableFunc(m.Field, func(a, b *descriptorpb.FieldDescriptorProto) int {
+		return order(a.OneofIndex != nil) - order(b.OneofIndex != nil)
+	})
+	if !slices.ContainsFunc(m.Field, func(x *descriptorpb.FieldDescriptorProto) bool { return x.OneofIndex != nil }) {
+		m.OneofDecl = nil
+	}
+	for _, field := range m.Field {
+		if field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_ENUM && field.Options.GetFeatures().GetFieldPresence() == descriptorpb.FeatureSet_IMPLICIT {
+			field.Options.Features.FieldPresence = descriptorpb.FeatureSet_EXPLICIT.Enum()
+		}
+		if field.OneofIndex != nil || f.GetSyntax() != "proto3" || field.GetLabel() != descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL {
+			field.Proto3Optional = nil
+		}
+		if field.GetProto3Optional() {
+			field.OneofIndex = proto.Int32(int32(len(m.OneofDecl)))
+			m.OneofDecl = append(m.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_" + field.GetName())})
+		}
+	}
+}
+
+func order(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// link makes a Set of a file, or nil when it is no valid schema.
+func link(name string, f *descriptorpb.FileDescriptorProto) *schema.Set {
+	f = proto.CloneOf(f)
+	aliases(f)
+	for _, m := range f.MessageType {
+		tidy(f, m)
+	}
+	files := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{f}}
+	for _, fd := range wellKnownFiles {
+		files.File = append(files.File, protodesc.ToFileDescriptorProto(fd))
+	}
+	set, err := schema.FromDescriptorSet(name, files, func(path string) bool { return path == f.GetName() })
+	if err != nil {
+		return nil
+	}
+	return set
+}

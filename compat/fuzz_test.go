@@ -1,0 +1,332 @@
+package compat
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// fuzzCases is how many (schema pair, message, direction) cases a run has;
+// SKEWGATE_FUZZ_CASES asks for more.
+const fuzzCases = 10_000
+
+// TestPredictionIsExecution holds the rules against execution: for random
+// schemas, random changes of them and random messages, whatever comes out
+// other than it went in was predicted for that field, and what no rule
+// predicts does not happen.
+func TestPredictionIsExecution(t *testing.T) {
+	want := fuzzCases
+	if s := os.Getenv("SKEWGATE_FUZZ_CASES"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("SKEWGATE_FUZZ_CASES: %v", err)
+		}
+		want = n
+	}
+	seed := uint64(1)
+	if s := os.Getenv("SKEWGATE_FUZZ_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("SKEWGATE_FUZZ_SEED: %v", err)
+		}
+		seed = n
+	}
+	run := &fuzzRun{t: t, shown: make(map[string]int)}
+	for ; run.cases < want; seed++ {
+		run.pair(seed)
+		if run.failures > 20 {
+			t.Fatalf("stopped after %d cases", run.cases)
+		}
+	}
+	t.Logf("%d cases, %d schema pairs, effects seen: %v", run.cases, run.pairs, run.shown)
+	for _, e := range []Effect{Fails, Value, Loss, Presence, Semantic, Drop} {
+		if run.shown[string(e)] == 0 {
+			t.Errorf("no case showed %s: the fuzzer does not reach it", e)
+		}
+	}
+}
+
+type fuzzRun struct {
+	t        *testing.T
+	cases    int
+	pairs    int
+	failures int
+	failed   uint64 // the last seed that did
+	shown    map[string]int
+}
+
+// pair invents two schemas and runs messages of each through the other.
+func (run *fuzzRun) pair(seed uint64) {
+	g := &schemaMaker{Rand: rand.New(rand.NewPCG(seed, 7))}
+	f := g.file()
+	old, new := link("old", f), link("new", g.mutate(f))
+	if old == nil || new == nil {
+		return
+	}
+	run.pairs++
+	versions := []*version{
+		{Version: Version{Name: "old", Set: old}, universe: universeOf(old)},
+		{Version: Version{Name: "new", Set: new}, universe: universeOf(new)},
+	}
+	for _, w := range []int{0, 1} {
+		for _, enc := range []Encoding{Binary, JSON, Lenient} {
+			for _, profile := range []Profile{Spec, Go} {
+				if profile == Go && enc != Binary {
+					continue // the same but for closed enums
+				}
+				d := &fuzzDirection{run: run, seed: seed, g: g, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe}}
+				for _, m := range versions[w].Set.Messages() {
+					if r := versions[1-w].Set.Message(m.FullName()); r != nil {
+						d.root(m, r)
+					}
+				}
+			}
+		}
+	}
+}
+
+type fuzzDirection struct {
+	run      *fuzzRun
+	seed     uint64
+	g        *schemaMaker
+	versions []*version
+	w        int
+	codec
+	judge *judge
+	hits  map[*fact]*hit
+}
+
+// root predicts for a message and everything it reaches, then runs messages.
+func (d *fuzzDirection) root(m, r protoreflect.MessageDescriptor) {
+	d.judge = newJudge(d.versions, nil)
+	c := d.judge.comparer(d.w, 1-d.w)
+	top := c.compare(m, r, d.encoding.isJSON())
+	c.markDirty()
+	d.hits = make(map[*fact]*hit)
+	class := newClass("x")
+	fl := flow{class: class, leg: LegState, writer: d.w, reader: 1 - d.w, encoding: d.encoding, profile: d.profile}
+	top.walk(func(f *fact) {
+		for _, h := range d.judge.effective([]*hit{{flow: fl, fact: f}}) {
+			d.hits[f] = h
+		}
+	})
+	for range 4 {
+		d.message(top, m, r)
+	}
+}
+
+// message runs one random message.
+func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor) {
+	m := dynamicpb.NewMessage(md)
+	filler := &filler{g: d.g, codec: d.codec, s: sampler{u: d.writer, payload: md.FullName()}}
+	filler.fill(m, rd, 3)
+	data, err := d.write(m)
+	if err != nil {
+		return
+	}
+	self := codec{d.encoding, d.profile, d.writer, d.writer}
+	back, err := self.read(data, md, false)
+	if err != nil {
+		return // a required field deep inside: no writer writes that
+	}
+	if seen := self.observe(m, back); len(seen) > 0 {
+		d.fail(m, "the writer itself reads: %v", describe(seen))
+		return
+	}
+	d.run.cases++
+	covered := make(map[*fact]bool)
+	d.touched(d.node(md, rd), m, covered, 0)
+	got, err := d.read(data, rd, false)
+	if err != nil {
+		d.run.shown[string(Fails)]++
+		if !slices.ContainsFunc(keys(covered), func(f *fact) bool { return d.predicts(f, Fails) }) {
+			d.fail(m, "%v, not predicted", err)
+		}
+		return
+	}
+	for _, o := range d.observe(m, got) {
+		d.run.shown[string(o.effect)]++
+		if !slices.ContainsFunc(keys(covered), func(f *fact) bool { return explains(f, o) && d.predicts(f, o.effect) }) {
+			d.fail(m, "%s of %s in %s: wrote %s, reads %s, not predicted", o.effect, o.field.FullName(), o.in.FullName(), o.wrote, o.reads)
+		}
+	}
+}
+
+func keys(m map[*fact]bool) []*fact {
+	var out []*fact
+	for f := range m {
+		out = append(out, f)
+	}
+	return out
+}
+
+// explains says that a fact is about the field that came out wrong.
+func explains(f *fact, o observation) bool {
+	return f.in.r == o.in && (f.wf == o.field || slices.Contains(f.group, o.field))
+}
+
+// predicts says that a proven finding allows an effect.
+func (d *fuzzDirection) predicts(f *fact, e Effect) bool {
+	h := d.hits[f]
+	return h != nil && slices.Contains(h.rule.effects(f, d.encoding, d.profile), e)
+}
+
+func (d *fuzzDirection) node(w, r protoreflect.MessageDescriptor) *node {
+	return d.judge.comparer(d.w, 1-d.w).nodes[pair{w, r, d.encoding.isJSON()}]
+}
+
+// touched collects the facts about what a message has set, at every depth.
+func (d *fuzzDirection) touched(n *node, m protoreflect.Message, facts map[*fact]bool, depth int) {
+	if n == nil {
+		return
+	}
+	for _, f := range n.facts {
+		set := f.kind == fieldRequired || f.kind == fieldDefault
+		for _, fd := range append([]protoreflect.FieldDescriptor{f.wf}, f.group...) {
+			set = set || fd != nil && m.Has(fd)
+		}
+		if set {
+			facts[f] = true
+		}
+	}
+	for _, fd := range d.writer.fields(m.Descriptor()) {
+		if !m.Has(fd) || fd.Message() == nil {
+			continue
+		}
+		at := place(d.writer, d.reader, fd, n.r, n.json)
+		if at.peer == nil || at.peer.Message() == nil {
+			continue
+		}
+		if fd.IsMap() && at.peer.IsMap() {
+			if fd.MapValue().Message() == nil || at.peer.MapValue().Message() == nil {
+				continue
+			}
+			child := d.node(fd.MapValue().Message(), at.peer.MapValue().Message())
+			for _, k := range sortedKeys(m.Get(fd).Map()) {
+				d.touched(child, m.Get(fd).Map().Get(k).Message(), facts, depth+1)
+			}
+			continue
+		}
+		child := d.node(fd.Message(), at.peer.Message())
+		for _, e := range elements(fd, m.Get(fd)) {
+			d.touched(child, e.Message(), facts, depth+1)
+		}
+	}
+}
+
+func (d *fuzzDirection) fail(m *dynamicpb.Message, format string, args ...any) {
+	d.run.t.Helper()
+	if d.run.failed == d.seed {
+		return // one failure of a pair is enough to read
+	}
+	d.run.failed = d.seed
+	d.run.failures++
+	text := ""
+	for _, i := range []int{d.w, 1 - d.w} {
+		file := d.versions[i].Set.Message(m.Descriptor().FullName()).ParentFile()
+		text += d.versions[i].Name + ":\n" + prototext.MarshalOptions{Multiline: false}.Format(protodesc.ToFileDescriptorProto(file).MessageType[m.Descriptor().Index()]) + "\n"
+	}
+	d.run.t.Errorf("seed %d, %s→%s %s %s, %s: %s\n%s\n%s", d.seed, d.versions[d.w].Name, d.versions[1-d.w].Name, d.encoding, d.profile,
+		m.Descriptor().FullName(), fmt.Sprintf(format, args...), show(anyField(m), protoreflect.ValueOfMessage(m)), text)
+}
+
+// anyField lets show print a message that no field holds.
+func anyField(m protoreflect.Message) protoreflect.FieldDescriptor {
+	return holder{md: m.Descriptor()}
+}
+
+type holder struct {
+	protoreflect.FieldDescriptor
+	md protoreflect.MessageDescriptor
+}
+
+func (h holder) Message() protoreflect.MessageDescriptor { return h.md }
+func (h holder) IsMap() bool                             { return false }
+func (h holder) IsList() bool                            { return false }
+
+func describe(seen []observation) string {
+	text := ""
+	for _, o := range seen {
+		text += fmt.Sprintf("%s %s: wrote %s, reads %s; ", o.effect, o.field.FullName(), o.wrote, o.reads)
+	}
+	return text
+}
+
+// filler sets random fields to random values.
+type filler struct {
+	g *schemaMaker
+	codec
+	s sampler
+}
+
+func (fl *filler) fill(m protoreflect.Message, rd protoreflect.MessageDescriptor, depth int) {
+	if isJSONSpecial(m.Descriptor()) {
+		fl.s.fill(m, depth)
+		fl.s.typical(m, depth)
+		return
+	}
+	for _, fd := range fl.writer.fields(m.Descriptor()) {
+		if fd.Cardinality() != protoreflect.Required && !fl.g.oneIn(2) {
+			continue
+		}
+		if in := fd.ContainingOneof(); in != nil && m.WhichOneof(in) != nil {
+			continue
+		}
+		if fd.Message() != nil && (depth <= 0 && fd.Cardinality() != protoreflect.Required || depth < -4) {
+			continue
+		}
+		fl.set(m, fd, rd, depth)
+	}
+	fl.s.fill(m, sampleDepth)
+}
+
+func (fl *filler) set(m protoreflect.Message, fd protoreflect.FieldDescriptor, rd protoreflect.MessageDescriptor, depth int) {
+	var peer protoreflect.FieldDescriptor
+	if rd != nil {
+		peer = place(fl.writer, fl.reader, fd, rd, fl.encoding.isJSON()).peer
+	}
+	switch shapeOf(fd) {
+	case list:
+		v := m.NewField(fd)
+		for range fl.g.IntN(4) {
+			v.List().Append(fl.element(fd, peer, depth))
+		}
+		m.Set(fd, v)
+	case mapping:
+		v := m.NewField(fd)
+		var inner protoreflect.FieldDescriptor
+		if peer != nil && peer.IsMap() {
+			inner = peer.MapValue()
+		}
+		for range fl.g.IntN(4) {
+			v.Map().Set(fl.element(fd.MapKey(), nil, depth).MapKey(), fl.element(fd.MapValue(), inner, depth))
+		}
+		m.Set(fd, v)
+	default:
+		m.Set(fd, fl.element(fd, peer, depth))
+	}
+}
+
+func (fl *filler) element(fd, peer protoreflect.FieldDescriptor, depth int) protoreflect.Value {
+	if fd.Message() != nil {
+		v := dynamicpb.NewMessage(fd.Message())
+		var rd protoreflect.MessageDescriptor
+		if peer != nil {
+			rd = peer.Message()
+		}
+		fl.fill(v, rd, depth-1)
+		return protoreflect.ValueOfMessage(v)
+	}
+	if fd.Enum() != nil && !fd.Enum().IsClosed() && peer != nil && peer.Enum() != nil && fl.g.oneIn(6) {
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(10 + fl.g.IntN(3)))
+	}
+	return pick(fl.g, scalars(fd))
+}
