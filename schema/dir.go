@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -46,20 +47,25 @@ func (d *dirTree) close() error            { return d.root.Close() }
 func (d *dirTree) display(p string) string { return filepath.Join(d.path, filepath.FromSlash(p)) }
 
 func (d *dirTree) readFile(_ context.Context, p string) ([]byte, error) {
-	name := filepath.FromSlash(p)
-	info, err := d.root.Stat(name) // before opening: opening a FIFO would wait for its writer
+	return d.readIn(d.root, filepath.FromSlash(p), d.display(p))
+}
+
+// readIn reads a file of a root. It is opened without waiting: a FIFO would
+// make the process wait for its writer.
+func (d *dirTree) readIn(root *os.Root, name, display string) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", d.display(p), plainError(err))
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file: %w", d.display(p), fs.ErrNotExist)
-	}
-	f, err := d.root.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", d.display(p), plainError(err))
+		return nil, fmt.Errorf("read %s: %w", display, plainError(err))
 	}
 	defer f.Close()
-	return readBounded(f, d.display(p), info.Size())
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", display, plainError(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: not a regular file: %w", display, fs.ErrNotExist)
+	}
+	return readBounded(f, display, info.Size())
 }
 
 func (d *dirTree) hasFile(p string) bool {
@@ -92,26 +98,50 @@ func tooLarge(name string) error {
 	return inputError(name, "", "is longer than %d MiB", maxFileBytes>>20)
 }
 
+// readAll goes directory by directory: os.Root looks at each part of a path,
+// which costs more than reading where files are many and deep.
 func (d *dirTree) readAll(ctx context.Context, paths []string, each func(int, []byte) error) error {
+	var starts []int
+	for i, p := range paths {
+		if i == 0 || path.Dir(p) != path.Dir(paths[i-1]) {
+			starts = append(starts, i)
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	for worker := range d.parallelism {
-		group.Go(func() error {
-			for i := worker; i < len(paths); i += d.parallelism {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				data, err := d.readFile(ctx, paths[i])
-				if err != nil {
-					return err
-				}
-				if err := each(i, data); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	group.SetLimit(d.parallelism)
+	for n, start := range starts {
+		end := len(paths)
+		if n+1 < len(starts) {
+			end = starts[n+1]
+		}
+		group.Go(func() error { return d.readDirectory(ctx, paths, start, end, each) })
 	}
 	return group.Wait()
+}
+
+// readDirectory reads paths[start:end], all of one directory.
+func (d *dirTree) readDirectory(ctx context.Context, paths []string, start, end int, each func(int, []byte) error) error {
+	dir, err := d.root.OpenRoot(filepath.FromSlash(path.Dir(paths[start])))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", d.display(path.Dir(paths[start])), plainError(err))
+	}
+	defer dir.Close()
+	for i := start; i < end; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		data, err := d.readIn(dir, path.Base(paths[i]), d.display(paths[i]))
+		if err != nil { // a symlink out of the directory, which the whole input may hold
+			data, err = d.readFile(ctx, paths[i])
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(i, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dirWalk is one listing of a tree.

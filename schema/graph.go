@@ -89,6 +89,14 @@ func (g *graph) digest(n node) tokenDigest {
 	return g.closure[n]
 }
 
+// digestWanted makes the digests of all that is wanted, and of methods.
+func (g *graph) digestWanted() {
+	roots, _ := g.wanted(g.side.opts.want(g.side.manifest))
+	for _, n := range roots {
+		g.digest(n)
+	}
+}
+
 // connect is Tarjan's strongly connected components: declarations that reach
 // each other share one digest. Its depth is that of the longest chain of
 // references, which Go's growing stack has room for.

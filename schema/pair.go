@@ -129,9 +129,16 @@ func openGraph(ctx context.Context, in Input, opts Options) (*graph, error) {
 
 // loadTogether compiles what differs.
 func loadTogether(ctx context.Context, sides [2]*graph) (*Pair, error) {
+	err := both(func(i int) error {
+		sides[i].digestWanted()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	d, understood := newDifference(sides)
 	var sets [2]*Set
-	err := both(func(i int) (err error) {
+	err = both(func(i int) (err error) {
 		if !understood {
 			sets[i], err = sides[i].side.compileAll(ctx, sides[i], true)
 			return err
