@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout/skew"
 )
 
@@ -254,6 +256,9 @@ func (c *Controller) noteCrossing(ctx context.Context, rec *Record) error {
 	if len(oneWay(rec.Rollout, World{Classes: c.opt.Classes(), Matrices: matrices})) == 0 {
 		return nil
 	}
+	if active, err := c.activeOn(ctx, rec.App, rec.Rollout.Spec.To); err != nil || !active {
+		return err
+	}
 	keys, _, err := c.ranOn(ctx, rec.App, rec.Rollout.Spec.To, 1)
 	if err != nil || len(keys) == 0 {
 		return err
@@ -266,6 +271,14 @@ func (c *Controller) noteCrossing(ctx context.Context, rec *Record) error {
 		return err
 	}
 	return ErrConflict // the record is a new one: go on with it next time
+}
+
+// activeOn says whether any host of version has an active object, as hosts said at their last renewal.
+func (c *Controller) activeOn(ctx context.Context, app, version string) (bool, error) {
+	sessions, err := c.sessions(ctx)
+	return slices.ContainsFunc(sessions, func(s owners.Session) bool {
+		return s.App == app && s.Version == version && s.Objects > 0
+	}), err
 }
 
 // moves says whether active objects of this app are asked to move.

@@ -17,7 +17,8 @@ import (
 const (
 	refreshEvery = time.Second            // during a pass: is this still what is deployed, are the hosts still there
 	budgetPoll   = 50 * time.Millisecond  // while there is no budget
-	passPause    = 500 * time.Millisecond // between two passes
+	passPause    = 500 * time.Millisecond // between two passes, at least; and as long as the last one took
+	idlePause    = 30 * time.Second       // when nothing was left to move: only hosts that come and go can change that
 	maxParallel  = 256                    // releases at a time of one app where the budget sets no limit
 	slotGrace    = 10 * time.Second       // beyond a release's deadline, for a mover that died
 )
@@ -36,6 +37,7 @@ type mover struct {
 // appMoves is what the mover knows of one app.
 type appMoves struct {
 	cancel     context.CancelFunc // of the running loop; nil when none runs
+	wake       chan struct{}      // ends the loop's pause: the deployment changed
 	releases   sync.WaitGroup     // begun by the loop, over passes: a new aim need not wait for the old one's releases
 	slots      chan struct{}      // bounds them
 	generation int64              // of the last whole pass
@@ -56,7 +58,7 @@ func (m *mover) keepMoving(ctx context.Context, rec *Record, passes *sync.WaitGr
 	defer m.mu.Unlock()
 	a := m.apps[rec.App]
 	if a == nil {
-		a = &appMoves{slots: make(chan struct{}, maxParallel)}
+		a = &appMoves{slots: make(chan struct{}, maxParallel), wake: make(chan struct{}, 1)}
 		m.apps[rec.App] = a
 	}
 	switch {
@@ -69,6 +71,11 @@ func (m *mover) keepMoving(ctx context.Context, rec *Record, passes *sync.WaitGr
 		})
 	case !rec.moves() && a.cancel != nil:
 		a.stop()
+	case a.passed && a.generation != rec.Generation:
+		select {
+		case a.wake <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -100,17 +107,23 @@ func (m *mover) converged(rec *Record) bool {
 // loop makes passes until ctx ends.
 func (m *mover) loop(ctx context.Context, app string, moves *appMoves) {
 	for ctx.Err() == nil {
+		began, pause := time.Now(), passPause
 		generation, remaining, err := m.pass(ctx, app, moves)
 		switch {
 		case err == nil:
 			m.note(ctx, app, generation, remaining)
+			pause = max(pause, time.Since(began))
+			if remaining == 0 {
+				pause = idlePause
+			}
 		case errors.Is(err, errSuperseded) || ctx.Err() != nil:
 		default:
 			m.r.opt.Logger.Warn("moving objects", "app", app, "err", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(passPause):
+		case <-moves.wake:
+		case <-time.After(pause):
 		}
 	}
 }
