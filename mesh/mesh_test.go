@@ -153,10 +153,11 @@ func parseFile(t *testing.T, file string) *Mesh {
 func TestLoadReadsSecretsAndRefusesShortOnes(t *testing.T) {
 	dir := t.TempDir()
 	path := writeMesh(t, dir, "redis://127.0.0.1:6379")
+	const padded = " 0123456789abcdef0123456789 \n"
 	for content, complaint := range map[string]string{
-		"":                               "has 0 bytes",
-		"short":                          "has 5 bytes",
-		" 0123456789abcdef0123456789 \n": "",
+		"":      "has 0 bytes",
+		"short": "has 5 bytes",
+		padded:  "",
 	} {
 		writeFile(t, filepath.Join(dir, "secret"), content)
 		m, err := Load(path)

@@ -104,7 +104,7 @@ func (c *Client) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("xds client: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // only says that it is closed already
 	service := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
 	held := newHeld()
 	pause := newBackoff()

@@ -224,10 +224,9 @@ func TestAResponseIsTakenWholeOrNotAtAll(t *testing.T) {
 	until(t, "the first table", func() bool { return ts.count() == 1 })
 
 	r := Encode(shop())
-	good := proto.Clone(r.Endpoints["shop@v42"])
 	moved := shop()
 	moved.Hosts[2].Ready = true
-	good = Encode(moved).Endpoints["shop@v42"]
+	good := Encode(moved).Endpoints["shop@v42"]
 	wrong := overTheWire(t, r).Endpoints["shop@v41"]
 	wrong.Endpoints[0].LbEndpoints[0].Metadata = nil
 	wrong.Endpoints[0].LbEndpoints[1].Metadata.FilterMetadata[MetadataKey].Fields["state"] = nil
