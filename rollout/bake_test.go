@@ -53,7 +53,7 @@ func TestBakeDecides(t *testing.T) {
 			m.host("h1", "v41")
 			m.host("h2", "v42")
 			m.start(Spec{To: "v41"})
-			m.start(Spec{To: "v42", Replace: true, Steps: []float64{50}, Bake: wire.Seconds(3 * time.Second), Limits: limits, AutoAbort: c.auto})
+			m.start(Spec{To: "v42", Replace: true, Steps: []float64{50}, Bake: wire.Seconds(2 * time.Second), Limits: limits, AutoAbort: c.auto})
 			m.control("c1")
 			m.until("the bake begins", func() bool { return !m.status().Record.Rollout.BakeAt.IsZero() })
 			c.calls(m)

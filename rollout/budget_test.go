@@ -16,16 +16,16 @@ func TestMovesStayWithinTheBudget(t *testing.T) {
 		h1.takes = 20 * time.Millisecond
 		m.host("h2", "v42")
 		m.start(Spec{To: "v41"})
-		m.callAll(200)
+		m.callAll(80)
 		stop1, stop2 := m.control("c1"), m.control("c2") // two replicas, one budget
 		defer stop1()
 		defer stop2()
 		const rate, burst, inFlight = 20, 20, 3
 		began := time.Now()
 		m.start(Spec{To: "v42", Replace: true, Move: Move{Mode: routing.MoveDrain, Rate: rate, InFlight: inFlight}})
-		m.until("80 objects have moved", func() bool { return m.callAll(200)["v42"] >= 80 })
+		m.until("45 objects have moved", func() bool { return m.callAll(80)["v42"] >= 45 })
 		took := time.Since(began).Seconds()
-		moved := float64(m.callAll(200)["v42"])
+		moved := float64(m.callAll(80)["v42"])
 		if most := burst + rate*took + 1; moved > most {
 			t.Errorf("%v moves in %.1f s, the budget allows %.0f", moved, took, most)
 		}

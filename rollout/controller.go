@@ -17,11 +17,8 @@ import (
 	"github.com/skewgate/skewgate/rollout/skew"
 )
 
-// How often the controller looks, and how long a leader that is gone blocks the next.
-const (
-	tickEvery = time.Second
-	leadFor   = 5 * time.Second
-)
+// leadFor is how long a leader that is gone blocks the next.
+const leadFor = 5 * time.Second
 
 // Controller takes the steps of all rollouts and moves objects. Any number of
 // replicas may run; the one that holds the lead works. The lead only saves
@@ -39,6 +36,9 @@ func NewController(o Options) *Controller {
 	if o.Replica == "" {
 		o.Replica = "control-" + strings.ToLower(rand.Text()[:6])
 	}
+	if o.Every == 0 {
+		o.Every = time.Second
+	}
 	r := New(o)
 	return &Controller{Rollouts: r, me: o.Replica + "." + rand.Text()[:8], mover: newMover(r)}
 }
@@ -48,7 +48,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	var passes sync.WaitGroup
 	defer passes.Wait()
 	defer c.yieldLead(ctx)
-	tick := time.NewTicker(tickEvery)
+	tick := time.NewTicker(c.opt.Every)
 	defer tick.Stop()
 	failing := false
 	for {

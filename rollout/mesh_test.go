@@ -74,7 +74,7 @@ func newMesh(t *testing.T, url string) *mesh {
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	m.opt = Options{
-		Store: store, Classes: func() []routing.Class { return m.classes }, Signer: m.signer, HTTP: client,
+		Every: 100 * time.Millisecond, Store: store, Classes: func() []routing.Class { return m.classes }, Signer: m.signer, HTTP: client,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	m.r = New(m.opt)

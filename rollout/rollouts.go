@@ -25,6 +25,7 @@ type Options struct {
 	HTTP    *http.Client           // likewise; nil means http.DefaultClient
 	Scheme  string                 // likewise; "http" when empty
 	Replica string                 // names this process in the history
+	Every   time.Duration          // how often a controller looks; 1s
 	Logger  *slog.Logger
 }
 

@@ -112,9 +112,9 @@ func TestHostileDescriptorSetsEnd(t *testing.T) {
 		"long type": {set(&descriptorpb.FileDescriptorProto{Name: proto.String("a"), MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("M"),
 			Field: []*descriptorpb.FieldDescriptorProto{{Name: proto.String("f"), Number: proto.Int32(1), TypeName: proto.String(strings.Repeat("a.", 100_000) + "b")}}}}}), "names of more than"},
 		"many files":    {bytes.Repeat([]byte{0x0a, 0}, 200_000), "has more than 100000 files"},
-		"zipped files":  {zipped(bytes.Repeat([]byte{0x0a, 0}, 20<<20)), "more parts than any schema"},
-		"zipped braces": {zipped(append([]byte(`{"file":[`), bytes.Repeat([]byte(`{},`), 10<<20)...)), "more parts than any schema"},
-		"zipped zeros":  {zipped(make([]byte, 300<<20)), "is longer than"},
+		"zipped files":  {bytes.Repeat(zipped(bytes.Repeat([]byte{0x0a, 0}, 1<<20)), 12), "more parts than any schema"},
+		"zipped braces": {append(zipped([]byte(`{"file":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`{},`), 1<<20)), 8)...), "more parts than any schema"},
+		"zipped zeros":  {bytes.Repeat(zipped(make([]byte, 1<<20)), 300), "is longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan error, 1)

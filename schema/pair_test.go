@@ -13,7 +13,7 @@ import (
 // that are not must be refused by both or need no compiling.
 func TestShortcutsTellTheSameAsFullCompilation(t *testing.T) {
 	unchanged, compiled, valid := 0, 0, 0
-	const runs = 40
+	const runs = 25
 	for seed := range uint64(runs) {
 		u, c, ok := checkGenerated(t, seed)
 		if t.Failed() {
