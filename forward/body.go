@@ -12,6 +12,8 @@ import (
 type body struct {
 	src      io.ReadCloser
 	n        atomic.Int64
+	began    atomic.Bool           // somebody has read
+	whole    atomic.Bool           // src has ended
 	broken   atomic.Pointer[error] // why src ended early
 	in       *http.Request
 	keep     func(string) bool
@@ -31,12 +33,14 @@ func newBody(r *http.Request, a Attempt) *body {
 
 // Read reads and counts.
 func (b *body) Read(p []byte) (int, error) {
+	b.began.Store(true)
 	n, err := b.src.Read(p)
 	b.n.Add(int64(n))
 	if err != nil && err != io.EOF { //nolint:errorlint // the bare value is the contract of io.Reader
 		b.broken.CompareAndSwap(nil, &err)
 	}
 	if err == io.EOF { //nolint:errorlint // as above
+		b.whole.Store(true)
 		for name := range b.trailers {
 			if v := b.in.Trailer[name]; v != nil {
 				b.trailers[name] = v
@@ -46,8 +50,23 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the source.
-func (b *body) Close() error { return b.src.Close() }
+// Close ends the reading. A source of which nothing was read stays open: a
+// transport closes what it is given, and the request may go out on another connection.
+func (b *body) Close() error {
+	if b.began.Load() {
+		b.end()
+	}
+	return nil
+}
+
+// end closes the source for good, where that cannot block: the body of an
+// HTTP/1 request cannot be closed while somebody reads it and the client sends
+// nothing. The server ends such a read when its handler has returned.
+func (b *body) end() {
+	if b.src != b.in.Body || b.in.ProtoMajor == 2 {
+		_ = b.src.Close() // only ends reads
+	}
+}
 
 // blame says that the client's own body broke off, where it did.
 func (b *body) blame(err error) error {

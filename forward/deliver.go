@@ -15,8 +15,11 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }
 // drainLimit is how much of a withheld answer is read to keep its connection.
 const drainLimit = 16 << 10
 
-// deliver brings a response to the client: head, body, trailers.
-func (f *Forwarder) deliver(w http.ResponseWriter, res *http.Response, a Attempt) Result {
+// deliver brings a response to the client: head, body, trailers. early says
+// that an HTTP/1 request has not been read to its end: then both go on side by
+// side, and the connection ends with this answer. Go's server cannot find the
+// next request behind a body that it shares with us.
+func (f *Forwarder) deliver(w http.ResponseWriter, res *http.Response, a Attempt, early bool) Result {
 	announced := make([]string, 0, len(res.Trailer))
 	for name := range res.Trailer {
 		announced = append(announced, name)
@@ -32,6 +35,10 @@ func (f *Forwarder) deliver(w http.ResponseWriter, res *http.Response, a Attempt
 	copyHeader(h, res.Header)
 	for _, name := range announced {
 		h.Add("Trailer", name)
+	}
+	if early {
+		_ = http.NewResponseController(w).EnableFullDuplex() // not every writer can; then it is half-duplex
+		h.Set("Connection", "close")
 	}
 	w.WriteHeader(res.StatusCode)
 	result := Result{Stage: Delivered, Status: res.StatusCode}

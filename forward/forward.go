@@ -111,7 +111,7 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return f.upgrade(ctx, w, r, a, proto)
 	}
 	body := newBody(r, a)
-	defer body.Close() // the transport may read on after its response: not past our caller
+	defer body.end() // the transport may read on after its response: not past our caller
 	res, stage, err := f.roundTrip(ctx, w, r, a, body)
 	if err != nil {
 		return Result{Stage: stage, Sent: body.sent(), Err: body.blame(err)}
@@ -120,11 +120,7 @@ func (f *Forwarder) Do(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return Result{Stage: Unknown, Status: res.StatusCode, Sent: body.sent(), Err: errors.New("upstream switched protocols unasked")}
 	}
-	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		// Answers may start before the request has been read to its end.
-		_ = http.NewResponseController(w).EnableFullDuplex() // not every writer can; then HTTP/1 is half-duplex
-	}
-	result := f.deliver(w, res, a)
+	result := f.deliver(w, res, a, r.ProtoMajor == 1 && r.ContentLength != 0 && !body.whole.Load())
 	result.Sent = body.sent()
 	return result
 }
@@ -142,7 +138,7 @@ func (f *Forwarder) roundTrip(ctx context.Context, w http.ResponseWriter, r *htt
 			return res, Delivered, nil
 		}
 		stage := x.stage(err)
-		if tries >= f.pool.opt.IdlePerHost || ctx.Err() != nil || body.sent() > 0 || !x.again(stage, err) {
+		if tries >= f.pool.opt.IdlePerHost || ctx.Err() != nil || body.began.Load() || !x.again(stage, err) {
 			return nil, stage, err
 		}
 	}

@@ -513,3 +513,44 @@ func TestResponseTimeout(t *testing.T) {
 		t.Fatalf("%+v", res)
 	}
 }
+
+// An answer that comes before the request has ended must not wait for a client
+// that waits for the answer.
+func TestEarlyAnswerToAClientThatStopsSending(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprint("HTTP/", version), func(t *testing.T) {
+			up := raw(t, func(c net.Conn, br *bufio.Reader) { // Go's own HTTP/1 server would wait for the body first
+				if r, err := http.ReadRequest(br); err == nil {
+					_, _ = io.ReadFull(r.Body, make([]byte, 3))
+					fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+				}
+			})
+			if version == 2 {
+				up = h2Upstream(t, func(fr *http2.Framer, id uint32) {
+					var block bytes.Buffer
+					_ = hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+					_ = fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true})
+					_ = fr.WriteRSTStream(id, http2.ErrCodeInternal)
+				})
+			}
+			p := newProxy(t, up)
+			if version == 2 {
+				p.h2()
+			}
+			pr, pw := io.Pipe()
+			defer pw.Close()
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+p.addr, pr)
+			req.Header.Set("Content-Type", grpcType)
+			go func() { fmt.Fprint(pw, "abc") }()
+			if res, err := p.client.Do(req); err == nil {
+				_, _ = io.ReadAll(res.Body)
+				res.Body.Close()
+			}
+			select {
+			case <-p.results:
+			case <-time.After(10 * time.Second):
+				t.Fatal("the attempt waits for a client that waits for it")
+			}
+		})
+	}
+}

@@ -72,7 +72,7 @@ func outgoing(r *http.Request, a Attempt, body *body, scheme string) *http.Reque
 		out.Header["User-Agent"] = nil // otherwise net/http adds its own
 	}
 	if body != nil {
-		out.Body = io.NopCloser(body) // it may be tried on another connection; Do closes it
+		out.Body = body
 		if r.ContentLength == 0 && (r.Body == nil || r.Body == http.NoBody) && a.Body == nil {
 			out.Body = noBodyFor(r.Method)
 		}

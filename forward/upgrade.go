@@ -42,7 +42,7 @@ func (f *Forwarder) upgrade(ctx context.Context, w http.ResponseWriter, r *http.
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusSwitchingProtocols {
-		return f.deliver(w, res, a)
+		return f.deliver(w, res, a, false)
 	}
 	if err := checkSwitch(r, res, proto); err != nil {
 		return Result{Stage: Unknown, Status: res.StatusCode, Err: err}

@@ -15,6 +15,7 @@ const refuseMisdirected = "421"
 type attempt struct {
 	*call
 	target  *Target
+	doubt   *doubt
 	refusal wire.Refusal
 }
 
@@ -39,6 +40,7 @@ func (a *attempt) answer(status int, h http.Header) bool {
 			return false
 		}
 	}
+	a.doubt.answered()
 	a.body.accepted()
 	a.hold.settled()
 	if a.req.Class.Mode == routing.ModeObserve {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,6 +21,9 @@ type cutError struct{ err error }
 
 func (e *cutError) Error() string { return "answer broke off: " + e.err.Error() }
 func (e *cutError) Unwrap() error { return e.err }
+
+// unreadPatience is how long an error waits for the rest of the request's body.
+const unreadPatience = 200 * time.Millisecond
 
 // brokenError says that a request's body could not be read to its end.
 type brokenError struct{ err error }
@@ -40,6 +44,11 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, ev *Event, err er
 	if errors.As(err, &cut) {
 		g.cut(w, r, ev, cut)
 		return
+	}
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// The server reads what is left of a body before it answers; the client may
+		// be waiting for the answer. Who has not sent it by then loses the connection.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // best effort
 	}
 	var broken *brokenError
 	switch {
@@ -95,6 +104,10 @@ func (g *Gateway) cut(w http.ResponseWriter, r *http.Request, ev *Event, cut *cu
 		panic(http.ErrAbortHandler)
 	}
 	ev.Code = codeCut
+	if r.ProtoMajor == 1 {
+		// The server reads what is left of the body before it closes; the client may never send it.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // best effort
+	}
 	if wire.ProtocolOf(r) != wire.ProtocolGRPC || r.ProtoMajor != 2 {
 		panic(http.ErrAbortHandler)
 	}

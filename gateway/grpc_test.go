@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -174,6 +175,37 @@ func TestGRPCCancelReachesTheHost(t *testing.T) {
 	cancel()
 	eventually(t, "the host hears of it", func() bool { return a.grpc.canceled.Load() == 1 })
 	if ev := m.events.wait(t, 1); ev.Code != codeCanceled {
+		t.Fatalf("event %+v", ev)
+	}
+}
+
+// A host that goes away in the middle of a stream is an error with a meaning,
+// not a reset that every client library reads in its own way.
+func TestGRPCStreamThatBreaksOff(t *testing.T) {
+	m := newMesh(t)
+	m.fake("a", "v1", func(_ *fakeHost, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		_, _ = w.Write([]byte{0, 0, 0, 0, 0}) // an empty message
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	m.table()
+	s, err := m.grpcClient().FullDuplexCall(withCart(t, "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Recv()
+	st := status.Convert(err)
+	if st.Code() != codes.Unavailable || len(st.Details()) == 0 {
+		t.Fatalf("%v %v", err, st.Details())
+	}
+	if info, ok := st.Details()[0].(*errdetails.ErrorInfo); !ok || info.GetReason() != "upstream_failed" || info.GetMetadata()["retryable"] != "if-idempotent" {
+		t.Fatalf("%v", st.Details())
+	}
+	if ev := m.events.wait(t, 1); ev.Code != codeCut {
 		t.Fatalf("event %+v", ev)
 	}
 }

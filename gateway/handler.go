@@ -47,10 +47,7 @@ func New(o Options) *Gateway {
 
 // SetTable swaps the configuration. Requests under way keep the one they began with.
 func (g *Gateway) SetTable(t *routing.Table) {
-	s := newSnapshot(t, t)
-	g.hosts.mu.Lock() // not between a reading of the store and its swap
-	g.snap.Store(s)
-	g.hosts.mu.Unlock()
+	g.snap.Store(newSnapshot(t, t))
 }
 
 // Ready says why this gateway should get no traffic, or nil.
@@ -140,7 +137,7 @@ func (g *Gateway) newCall(w http.ResponseWriter, r *http.Request, ev *Event, req
 	c := &call{g: g, w: w, r: r, ev: ev, req: req, d: d, key: d.key}
 	c.find = g.finder(req.Class.Mode)
 	c.hold = hold{g: g, limits: limits, client: req.Deadline}
-	c.body = newReplay(r, g.held.of(req.Class.Name), limits.HeldBytes)
+	c.body = newReplay(w, r, g.held.of(req.Class.Name), limits.HeldBytes)
 	return c
 }
 
@@ -178,8 +175,8 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 		return false, &wire.Problem{Code: wire.OwnerMoving, Detail: "the object moved, and the request's body is too large to be sent again", Err: err}
 	}
 	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
-	a := attempt{call: c, target: t}
-	defer c.g.watch(t, c.cancel)()
+	a := attempt{call: c, target: t, doubt: c.g.watch(t, c.cancel)}
+	defer a.doubt.stop()
 	result := c.g.forward.Do(ctx, c.w, c.r, forward.Attempt{
 		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
 	})

@@ -53,6 +53,7 @@ type hold struct {
 	deadline time.Time // zero until the first wait
 	client   time.Time // the client's own, zero is none
 	refusals int
+	waits    int
 	waited   time.Duration
 	probe    *probe // while this request is the one that probes
 }
@@ -76,6 +77,7 @@ func (h *hold) wait(ctx context.Context, why *waitError) error {
 	if err := h.check(ctx, why); err != nil {
 		return err
 	}
+	h.waits++
 	h.e.mu.Lock()
 	if h.e.probe == nil && h.probe == nil {
 		h.probe = &probe{done: make(chan struct{})}
@@ -86,7 +88,7 @@ func (h *hold) wait(ctx context.Context, why *waitError) error {
 	if other != nil && other != h.probe {
 		return h.sleep(ctx, probePatience, other.done, why)
 	}
-	return h.sleep(ctx, jitter(h.refusals), nil, why)
+	return h.sleep(ctx, jitter(h.waits), nil, why)
 }
 
 // queue lets a request that is about to try wait behind the one that probes.
@@ -165,10 +167,10 @@ func (h *hold) settled() {
 	h.probe = nil
 }
 
-// jitter is 5–50 ms, growing to at most 250 ms after eight refusals.
-func jitter(refusals int) time.Duration {
+// jitter is 5–50 ms, and up to 250 ms after eight waits.
+func jitter(waits int) time.Duration {
 	top := 50 * time.Millisecond
-	if refusals > 8 {
+	if waits > 8 {
 		top = 250 * time.Millisecond
 	}
 	return 5*time.Millisecond + rand.N(top-5*time.Millisecond) //nolint:gosec // spreads load, protects nothing

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -348,5 +349,39 @@ func TestReservedPathsAreRefused(t *testing.T) {
 	}
 	if a := m.get("/_skewgates", "cart-id", "1"); a.status != 200 {
 		t.Errorf("a path that only begins so: %d %s", a.status, a.body)
+	}
+}
+
+// A client that sends half of its body and waits gets its answer all the same,
+// be it an error of ours or an answer of the host's that breaks off.
+func TestAnswersDoNotWaitForTheRestOfTheBody(t *testing.T) {
+	m := newMesh(t)
+	m.fake("a", "v1", func(_ *fakeHost, w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadFull(r.Body, make([]byte, 4))
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+			conn.Close()
+		}
+	})
+	m.table()
+	for path, want := range map[string]string{"/nowhere": "HTTP/1.1 404", "/carts/1": "HTTP/1.1 200"} {
+		conn, err := net.Dial("tcp", m.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhalf", path)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+			t.Fatalf("%s: %q %v, want %q", path, got, err, want)
+		}
+		if path == "/nowhere" {
+			continue
+		}
+		if rest, err := io.ReadAll(conn); err != nil || strings.Contains(string(rest), "HTTP/1.1") {
+			t.Fatalf("%s: %q %v, want the connection's end", path, rest, err)
+		}
 	}
 }

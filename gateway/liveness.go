@@ -14,8 +14,9 @@ import (
 // When a request without an answer, and then again, asks whether its host's
 // session still lives.
 const (
-	doubtFirst = time.Second
-	doubtAgain = 2 * time.Second
+	doubtFirst  = time.Second
+	doubtAgain  = 500 * time.Millisecond
+	doubtStream = 5 * time.Second // once it answers: a socket may live for days
 )
 
 // livenessAge is how old the answer may be: one reading of all sessions serves all who ask.
@@ -71,21 +72,32 @@ type doubt struct {
 	timer *time.Timer
 
 	mu    sync.Mutex
+	every time.Duration
 	over  bool               // the attempt has ended
 	still context.CancelFunc // ends the asking, while somebody asks
 	asks  sync.WaitGroup
 }
 
 // watch begins to doubt; stop must be called when the attempt has ended.
-func (g *Gateway) watch(t *Target, end context.CancelCauseFunc) (stop func()) {
+func (g *Gateway) watch(t *Target, end context.CancelCauseFunc) *doubt {
 	if t.SID == "" || g.opt.Store == nil {
-		return func() {}
+		return nil
 	}
-	d := &doubt{g: g, sid: t.SID, end: end}
+	d := &doubt{g: g, sid: t.SID, end: end, every: doubtAgain}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.timer = time.AfterFunc(doubtFirst, d.ask)
-	return d.stop
+	return d
+}
+
+// answered says that the host has begun to answer.
+func (d *doubt) answered() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	d.every = doubtStream
+	d.mu.Unlock()
 }
 
 func (d *doubt) ask() {
@@ -108,12 +120,15 @@ func (d *doubt) ask() {
 	case final:
 		d.end(errOwnerGone)
 	default:
-		d.timer.Reset(doubtAgain)
+		d.timer.Reset(d.every)
 	}
 }
 
 // stop ends the watch, and waits for whoever asks the store just now.
 func (d *doubt) stop() {
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	d.over = true
 	d.timer.Stop()

@@ -216,7 +216,7 @@ func TestReplayGivesTheWholeBody(t *testing.T) {
 		want := bytes.Repeat([]byte{1, 2, 3, 5, 7, 11, 13}, size/7+1)[:size]
 		var held atomic.Int64
 		req, _ := http.NewRequest(http.MethodPost, "/", io.NopCloser(bytes.NewReader(want)))
-		p := newReplay(req, &held, int64(rapid.SampledFrom([]int{1 << 30, 1000}).Draw(rt, "class bound")))
+		p := newReplay(nil, req, &held, int64(rapid.SampledFrom([]int{1 << 30, 1000}).Draw(rt, "class bound")))
 		for range rapid.IntRange(0, 4).Draw(rt, "lost attempts") {
 			b, err := p.attempt()
 			if err != nil {
@@ -248,7 +248,7 @@ func TestReplayGivesTheWholeBody(t *testing.T) {
 func TestReplayKeepsWhatALostAttemptStillReads(t *testing.T) {
 	src := &rawReader{data: make(chan []byte)}
 	var held atomic.Int64
-	p := newReplay(&http.Request{Body: src}, &held, 1<<20)
+	p := newReplay(nil, &http.Request{Body: src}, &held, 1<<20)
 	first, err := p.attempt()
 	if err != nil {
 		t.Fatal(err)
