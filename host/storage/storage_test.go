@@ -3,6 +3,7 @@ package storage_test
 import (
 	"flag"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -41,7 +42,9 @@ func TestRedis(t *testing.T) {
 func TestRedisWithReplica(t *testing.T) {
 	t.Parallel()
 	master, _ := testenv.RedisReplicas(t, 1)
-	storagetest.Run(t, func(t *testing.T) storage.Driver { return openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1}) })
+	storagetest.Run(t, func(t *testing.T) storage.Driver {
+		return openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Wait: 4 * time.Second})
+	}) // no test of speed: a loaded machine answers late
 }
 
 func TestEmbedded(t *testing.T) {

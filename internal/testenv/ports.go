@@ -5,18 +5,28 @@ package testenv
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
+	"sync/atomic"
 	"testing"
 )
 
-// Port gives a free TCP port on 127.0.0.1 below 32768, outside of the range
-// from which the kernel takes ports for outgoing connections, so that nobody
-// takes it between this call and the server's start.
+// Ports are below the range from which the kernel takes those of outgoing connections.
+const (
+	firstPort = 20000
+	ports     = 12000
+)
+
+var given atomic.Int64
+
+// Port gives a free TCP port on 127.0.0.1 below 32768. Each test process walks
+// through the ports from a place of its own and gives none twice in a row, so
+// that two that run at the same time do not find the same one free between
+// this call and the server's start.
 func Port(t testing.TB) int {
 	t.Helper()
-	for range 200 {
-		port := 20000 + rand.IntN(12000)
+	for range ports {
+		port := firstPort + (os.Getpid()*997+int(given.Add(1)))%ports
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
@@ -26,6 +36,6 @@ func Port(t testing.TB) int {
 		}
 		return port
 	}
-	t.Fatal("no free port between 20000 and 32000 on 127.0.0.1")
+	t.Fatalf("no free port from %d to %d on 127.0.0.1", firstPort, firstPort+ports-1)
 	return 0
 }

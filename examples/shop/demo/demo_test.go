@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -30,7 +31,7 @@ func run(t *testing.T, interrupt string, args ...string) (output string, code in
 	cmd.Dir = "../../.."
 	var out watched
 	out.word = interrupt
-	out.found = func() { _ = cmd.Process.Signal(syscall.SIGINT) }
+	out.found = func() { _ = cmd.Process.Signal(ctrlC()) }
 	cmd.Stdout, cmd.Stderr = &out, &out
 	_ = cmd.Run()
 	left, _ := exec.Command("pgrep", "-f", dir+"/").Output()
@@ -38,6 +39,15 @@ func run(t *testing.T, interrupt string, args ...string) (output string, code in
 		t.Errorf("processes are left behind: %s", left)
 	}
 	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// ctrlC is the signal of Ctrl-C. Where the tests run in the background of a
+// shell it is ignored, in children too; SIGTERM takes the same way then.
+func ctrlC() syscall.Signal {
+	if signal.Ignored(syscall.SIGINT) {
+		return syscall.SIGTERM
+	}
+	return syscall.SIGINT
 }
 
 // watched calls found once when word has been written.
