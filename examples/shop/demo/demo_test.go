@@ -38,7 +38,7 @@ func run(t *testing.T, interrupt string, args ...string) (output string, code in
 	if len(left) > 0 {
 		t.Errorf("processes are left behind: %s", left)
 	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out.text.String(), cmd.ProcessState.ExitCode()
 }
 
 // ctrlC is the signal of Ctrl-C. Where the tests run in the background of a
@@ -50,16 +50,17 @@ func ctrlC() syscall.Signal {
 	return syscall.SIGINT
 }
 
-// watched calls found once when word has been written.
+// watched calls found once when word has been written. The buffer is no
+// embedded one: its ReadFrom would be taken instead of Write.
 type watched struct {
-	bytes.Buffer
+	text  bytes.Buffer
 	word  string
 	found func()
 }
 
 func (w *watched) Write(p []byte) (int, error) {
-	n, err := w.Buffer.Write(p)
-	if w.word != "" && strings.Contains(w.String(), w.word) {
+	n, err := w.text.Write(p)
+	if w.word != "" && strings.Contains(w.text.String(), w.word) {
 		w.word = ""
 		w.found()
 	}

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -56,7 +55,7 @@ func demo(ctx context.Context, o options) int {
 	defer s.processes.stopAll()
 	err := s.play(ctx)
 	switch {
-	case errors.Is(err, context.Canceled):
+	case err != nil && ctx.Err() != nil: // whatever failed, failed because of it
 		s.say("stopped")
 		return 130
 	case err != nil:
