@@ -146,9 +146,10 @@ func (s *session) verify(o *object, token int64) *activation {
 	if o.next != nil {
 		s.revoke(o.next, errRevoked, wire.ReasonStale)
 	}
-	o.next = s.newActivation(o, token)
-	s.confirm(o.next)
-	return o.next
+	a := s.newActivation(o, token)
+	o.next = a
+	s.confirm(a)
+	return a
 }
 
 // wait makes an event wait. Needs mu.
@@ -379,7 +380,7 @@ func (s *session) retire(a *activation, why error, reason string) {
 	}
 	a.queue = nil
 	for e := range a.attached {
-		e.closeSocket(why)
+		e.closing(why)
 	}
 	a.signal()
 	s.endValue(a)

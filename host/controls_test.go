@@ -34,6 +34,7 @@ func control(t *testing.T, invariant string, off []faults.Protection, fenceOff b
 		})
 		return tr.violations(invariant)
 	}
+	t.Parallel()
 	t.Run("with it", func(t *testing.T) {
 		t.Parallel()
 		if v := run(t, nil, false); v != nil {
@@ -63,11 +64,11 @@ func try(m *testmesh.Mesh, c testmesh.Target, method, path string) testmesh.Late
 // takenOver makes host one deaf, starts host two, and lets it serve the object.
 func takenOver(t *testing.T, m *testmesh.Mesh, with func(*stops) func(*host.Options)) (one testmesh.Target, st *stops, renew func()) {
 	st = newStops()
-	m.Start("one", counting("one", nil), shortLease, with(st))
+	m.Start("one", counting("one", nil), with(st))
 	one = resolve(t, m, key("1"))
 	try(m, one, "POST", "/add")
 	renew = st.hold(faults.BeforeRenew)
-	deaf(m, one)
+	deaf(m, st, one)
 	m.Start("two", counting("two", nil), with(nil))
 	m.Forget(key("1"))
 	m.Must(key("1"), "POST", "/add", "", 200)
@@ -115,7 +116,7 @@ func TestControlIdle(t *testing.T) {
 			m.Start("two", counting("two", nil), with(nil))
 			m.Forget(k)
 			m.Must(k, "POST", "/add", "", 200)
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(2 * time.Second):
 		}
 		close(leave)
 		<-held
@@ -142,9 +143,13 @@ func TestControlAbortAfterScript(t *testing.T) {
 		m.Forget(k)
 		m.Must(k, "POST", "/add", "", 200)
 		late := m.LaterAt(k, old, "POST", "/add")
-		time.Sleep(100 * time.Millisecond)
-		resume()
-		<-late
+		select {
+		case <-late: // only without the protection
+			resume()
+		case <-time.After(2 * time.Second):
+			resume()
+			<-late
+		}
 		<-reply
 	})
 }
@@ -153,11 +158,12 @@ func TestControlAbortAfterScript(t *testing.T) {
 func TestControlSession(t *testing.T) {
 	control(t, "I3", []faults.Protection{faults.SID, faults.Confirm}, true, func(t *testing.T, m *testmesh.Mesh, _ *trace, with func(*stops) func(*host.Options)) {
 		st := newStops()
-		h := m.Start("one", counting("one", nil), shortLease, with(st))
+		h := m.Start("one", counting("one", nil), with(st))
 		old := resolve(t, m, key("1"))
 		try(m, old, "POST", "/add")
 		renew := st.hold(faults.BeforeRenew)
-		deaf(m, old)
+		deaf(m, st, old)
+		poke(t, m, h.Addr)
 		renew()
 		m.Until("it is back under a new session", func() bool { s, ok := m.SessionAt(h.Addr); return ok && s.ID != old.SID })
 		m.Until("its gate is open", func() bool { return !strings.HasPrefix(try(m, old, "GET", "/").Refusal, "reason=lease") })
@@ -168,6 +174,7 @@ func TestControlSession(t *testing.T) {
 func TestControlZombie(t *testing.T) {
 	control(t, "I6", []faults.Protection{faults.Fresh}, false, func(t *testing.T, m *testmesh.Mesh, tr *trace, with func(*stops) func(*host.Options)) {
 		one, _, renew := takenOver(t, m, with)
+		poke(t, m, one.Addr)
 		renew()
 		var back string
 		m.Until("it is back under a new session", func() bool { s, ok := m.SessionAt(one.Addr); back = s.ID; return ok && s.ID != one.SID })
@@ -191,14 +198,14 @@ func TestControlOutput(t *testing.T) {
 		enter, leave := make(chan string, 10), make(chan struct{})
 		hold := func(*http.Request) { enter <- ""; <-leave }
 		st := newStops()
-		m.Start("one", counting("one", hold), shortLease, with(st))
+		m.Start("one", counting("one", hold), with(st))
 		k := key("1")
 		old := resolve(t, m, k)
 		try(m, old, "POST", "/add")
 		late := m.LaterAt(k, old, "GET", "/?hold=1")
 		<-enter
 		renew := st.hold(faults.BeforeRenew)
-		deaf(m, old)
+		deaf(m, st, old)
 		renew()
 		close(leave)
 		if a := <-late; a.Status == 200 {
@@ -213,14 +220,14 @@ func TestControlFence(t *testing.T) {
 		enter, leave := make(chan string, 10), make(chan struct{})
 		hold := func(*http.Request) { enter <- ""; <-leave }
 		st := newStops()
-		m.Start("one", counting("one", hold), shortLease, with(st))
+		m.Start("one", counting("one", hold), with(st))
 		k := key("1")
 		old := resolve(t, m, k)
 		try(m, old, "POST", "/add")
 		late := m.LaterAt(k, old, "POST", "/add?hold=1")
 		<-enter
 		renew := st.hold(faults.BeforeRenew)
-		deaf(m, old)
+		deaf(m, st, old)
 		m.Start("two", counting("two", nil), with(nil))
 		m.Forget(k)
 		m.Must(k, "POST", "/add", "", 200)

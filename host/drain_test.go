@@ -35,7 +35,7 @@ func drainHandsOver(t *testing.T, m *testmesh.Mesh, begin func(*testmesh.Mesh, *
 	tr.moved = true
 	enter, leave := make(chan string, 10), make(chan struct{})
 	hold := func(*http.Request) { enter <- ""; <-leave }
-	one := m.Start("one", counting("one", hold), faulty(tr, nil))
+	one := m.Start("one", counting("one", hold), renewsOften, faulty(tr, nil))
 	var keys []owners.Key
 	for _, id := range []string{"1", "2", "3", "4"} {
 		keys = append(keys, key(id))

@@ -63,7 +63,7 @@ type event struct {
 	state   eventState
 	ready   chan struct{} // closed when the wait is over; nil when it did not wait
 	err     error         // why it was not started
-	closing func()        // ends the attached socket; does not block
+	closing func(error)   // ends the attached socket or stream and then its context; does not block
 
 	upgrade  string // protocol of the upgrade, if there was one
 	answered bool   // 101 has left through WriteHeader
@@ -163,20 +163,22 @@ func (e *event) finish() {
 }
 
 // attach turns a started event into a socket or stream beside the queue.
-// closing must end it without blocking; it is called at once when the object is being let go.
-func (e *event) attach(closing func()) {
+// closing must end it without blocking, its context included; it is called when the object is being let go. nil ends the context.
+func (e *event) attach(closing func(why error)) {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
 	if e.state != started {
-		closing()
 		return
+	}
+	if closing == nil {
+		closing = func(why error) { e.cancel(why) }
 	}
 	e.o.stopRunning(e)
 	e.state = attached
 	e.closing = closing
 	e.act.attached[e] = true
 	if e.o.act != e.act || e.o.rel != nil && e.o.rel.marked() {
-		e.closeSocket(errReleased)
+		e.closing(errReleased)
 	}
 	e.s.advance(e.o)
 }
@@ -187,14 +189,8 @@ func (e *event) attach(closing func()) {
 // it begins to wait. Outside of an event it does nothing.
 func RunBeside(ctx context.Context) {
 	if e := eventOf(ctx); e != nil {
-		e.attach(func() {})
+		e.attach(nil)
 	}
-}
-
-// closeSocket ends an attached event. Needs mu.
-func (e *event) closeSocket(why error) {
-	e.cancel(why)
-	e.closing()
 }
 
 // message is the gate for one inbound message of an attached event.
@@ -236,6 +232,11 @@ func (e *event) standing(ctx context.Context) error {
 	if err := e.act.storage().Flush(ctx); err != nil {
 		return err
 	}
+	return e.current()
+}
+
+// current says whether lease and activation stand.
+func (e *event) current() error {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
 	switch {
@@ -245,6 +246,14 @@ func (e *event) standing(ctx context.Context) error {
 		return errRevoked
 	}
 	return nil
+}
+
+// beside says that the event has been attached: each of its messages has been
+// judged, and its activation may have been released since, in good order.
+func (e *event) beside() bool {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	return e.closing != nil
 }
 
 // refusal makes the error for a request that the gate does not let in, and remembers it. Needs mu.

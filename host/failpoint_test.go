@@ -12,15 +12,20 @@ import (
 	"github.com/skewgate/skewgate/internal/faults"
 	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/internal/testmesh"
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
 
-// deaf waits until the session that owns c is dead: its host may not renew.
-func deaf(m *testmesh.Mesh, c testmesh.Target) {
-	m.Until("a watcher has declared it dead", func() bool {
-		s, ok, err := m.Store.Session(m.T.Context(), c.SID)
-		return err == nil && ok && s.State.Final()
-	})
+// deaf makes the host's lease pass, by its own clock and by the watcher's; st holds its renewals.
+func deaf(m *testmesh.Mesh, st *stops, c testmesh.Target) {
+	m.Dead(c.SID)
+	st.jump()
+}
+
+// poke is a request of somebody else: it makes the host look at its clock.
+func poke(t *testing.T, m *testmesh.Mesh, addr string) {
+	t.Helper()
+	attempt(t, m, key("somebody"), testmesh.Target{Addr: addr, SID: owners.NewSID(), Token: 1})
 }
 
 // Stopped between the gate and the handler for longer than its lease, an event
@@ -28,14 +33,14 @@ func deaf(m *testmesh.Mesh, c testmesh.Target) {
 func TestStoppedBetweenGateAndHandler(t *testing.T) {
 	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
 		tr, st := newTrace(m), newStops()
-		m.Start("one", counting("one", nil), shortLease, faulty(tr, st))
+		m.Start("one", counting("one", nil), faulty(tr, st))
 		k := key("1")
 		c := resolve(t, m, k)
 		attempt(t, m, k, c)
 		wake, renew := st.hold(faults.GateToHandler), st.hold(faults.BeforeRenew)
 		late := m.LaterAt(k, c, "POST", "/add")
 		st.reached(faults.GateToHandler)
-		deaf(m, c)
+		deaf(m, st, c)
 		m.Start("two", counting("two", nil), faulty(tr, nil))
 		m.Forget(k)
 		if a := m.Must(k, "POST", "/add", "", 200); a.Body != "2" {
@@ -55,13 +60,13 @@ func TestStoppedBetweenGateAndHandler(t *testing.T) {
 func TestStoppedBetweenConfirmAndClaim(t *testing.T) {
 	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
 		tr, st := newTrace(m), newStops()
-		m.Start("one", counting("one", nil), shortLease, faulty(tr, st))
+		m.Start("one", counting("one", nil), faulty(tr, st))
 		k := key("1")
 		c := resolve(t, m, k)
 		wake, renew := st.hold(faults.ConfirmToClaim), st.hold(faults.BeforeRenew)
 		late := m.LaterAt(k, c, "POST", "/add")
 		st.reached(faults.ConfirmToClaim)
-		deaf(m, c)
+		deaf(m, st, c)
 		m.Start("two", counting("two", nil), faulty(tr, nil))
 		m.Forget(k)
 		m.Must(k, "POST", "/add", "", 200)
@@ -81,14 +86,14 @@ func TestStoppedBetweenConfirmAndClaim(t *testing.T) {
 func TestLateClaimIsRefusedByStorage(t *testing.T) {
 	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
 		st := newStops()
-		m.Start("one", counting("one", nil), shortLease, faulty(nil, st, faults.Lease))
+		m.Start("one", counting("one", nil), faulty(nil, st, faults.Lease))
 		k := key("1")
 		c := resolve(t, m, k)
 		wake, renew := st.hold(faults.ConfirmToClaim), st.hold(faults.BeforeRenew)
 		defer renew()
 		late := m.LaterAt(k, c, "POST", "/add")
 		st.reached(faults.ConfirmToClaim)
-		deaf(m, c)
+		deaf(m, st, c)
 		m.Start("two", counting("two", nil))
 		m.Forget(k)
 		m.Must(k, "POST", "/add", "", 200)
@@ -111,7 +116,7 @@ func TestQueueDiesWithTheLease(t *testing.T) {
 		tr, st := newTrace(m), newStops()
 		enter, leave := make(chan string, 10), make(chan struct{})
 		hold := func(r *http.Request) { enter <- ""; <-leave } // ignores its context
-		h := m.Start("one", counting("one", hold), shortLease, faulty(tr, st))
+		h := m.Start("one", counting("one", hold), faulty(tr, st))
 		k := key("1")
 		c := resolve(t, m, k)
 		running := m.LaterAt(k, c, "POST", "/add?hold=1")
@@ -122,6 +127,8 @@ func TestQueueDiesWithTheLease(t *testing.T) {
 		}
 		m.Until("they wait", func() bool { a, _ := m.ActiveOf(k); return a.Waiting == 3 })
 		renew := st.hold(faults.BeforeRenew)
+		st.jump()
+		poke(t, m, h.Addr)
 		for i, q := range queued {
 			if a := <-q; a.Status != 421 || a.Refusal[:len("reason=lease")] != "reason=lease" {
 				t.Errorf("queued event %d: %d %q, want refused by the lease", i, a.Status, a.Refusal)
@@ -154,7 +161,7 @@ func TestLapseBeforeTheReleaseScript(t *testing.T) {
 	t.Parallel()
 	m := testmesh.New(t, testmesh.Embedded(t))
 	tr, st := newTrace(m), newStops()
-	h := m.Start("one", counting("one", nil), shortLease, faulty(tr, st))
+	h := m.Start("one", counting("one", nil), faulty(tr, st))
 	k := key("1")
 	c := resolve(t, m, k)
 	attempt(t, m, k, c)
@@ -162,6 +169,7 @@ func TestLapseBeforeTheReleaseScript(t *testing.T) {
 	reply := releasing(m, k, c, wire.ReleaseNow, time.Minute)
 	st.reached(faults.BeforeRelease)
 	renew := st.hold(faults.BeforeRenew)
+	st.jump()
 	parked := m.LaterAt(k, c, "POST", "/add")
 	if a := <-parked; a.Refusal == "" {
 		t.Errorf("parked event: %d", a.Status)
@@ -170,6 +178,9 @@ func TestLapseBeforeTheReleaseScript(t *testing.T) {
 		t.Errorf("release: %+v, want lease", r)
 	}
 	resume()
+	if !owned(m, k) {
+		t.Error("the pin was given back without the script")
+	}
 	renew()
 	m.Until("it is back under a new session", func() bool { s, ok := m.SessionAt(h.Addr); return ok && s.ID != c.SID })
 	m.Forget(k)
@@ -196,10 +207,13 @@ func TestContextsEndWithTheLease(t *testing.T) {
 				t.Errorf("confirm: %v, want stale", err)
 			}
 		}), nil
-	}, shortLease, faulty(nil, st))
-	late := m.Later(key("1"), "GET", "/")
+	}, faulty(nil, st))
+	c := resolve(t, m, key("1"))
+	late := m.LaterAt(key("1"), c, "GET", "/")
 	<-enter
 	defer st.hold(faults.BeforeRenew)()
+	st.jump()
+	poke(t, m, c.Addr)
 	for range 2 {
 		if err := <-causes; err == nil || err.Error() != "the host's lease has passed" {
 			t.Errorf("cause %v", err)
@@ -221,7 +235,7 @@ func TestAnotherStoreAnswers(t *testing.T) {
 	h := m.Start("one", func(ctx context.Context, o *host.Object) (http.Handler, error) {
 		activations.Add(1)
 		return activate(ctx, o)
-	})
+	}, renewsOften)
 	kept, lost := key("kept"), key("lost")
 	c, d := resolve(t, m, kept), resolve(t, m, lost)
 	attempt(t, m, kept, c)
@@ -257,7 +271,7 @@ func TestAnotherStoreAnswers(t *testing.T) {
 func TestAmnesia(t *testing.T) {
 	t.Parallel()
 	m := testmesh.New(t, testmesh.Embedded(t))
-	h := m.Start("one", counting("one", nil), shortLease)
+	h := m.Start("one", counting("one", nil), renewsOften)
 	k := key("1")
 	c := resolve(t, m, k)
 	attempt(t, m, k, c)
@@ -271,4 +285,23 @@ func TestAmnesia(t *testing.T) {
 	if _, _, found, err := m.Store.Pin(t.Context(), k); err != nil || found {
 		t.Errorf("pin found %v, %v: nobody may acquire while the epoch is held", found, err)
 	}
+}
+
+// renewsOften is for tests that wait for a renewal.
+func renewsOften(o *host.Options) { o.Lease = 6 * time.Second }
+
+// The lease ends in time when nobody comes to the gate and a renewal hangs.
+func TestLeaseEndsByItself(t *testing.T) {
+	t.Parallel()
+	m, st := testmesh.New(t, testmesh.Embedded(t)), newStops()
+	ended := make(chan struct{})
+	m.Start("one", func(_ context.Context, o *host.Object) (http.Handler, error) {
+		context.AfterFunc(o.Context(), func() { close(ended) })
+		return http.NotFoundHandler(), nil
+	}, renewsOften, faulty(nil, st))
+	m.Must(key("1"), "GET", "/", "", 404)
+	renew := st.hold(faults.BeforeRenew)
+	st.reached(faults.BeforeRenew)
+	<-ended
+	renew()
 }

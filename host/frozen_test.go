@@ -32,7 +32,7 @@ func child() int {
 	}
 	h, err := host.New(host.Options{
 		App: "shop", Version: "v1", Name: os.Getenv(childEnv), Store: os.Getenv("STORE"), Listen: os.Getenv("LISTEN"),
-		Secret: testmesh.Secret, Lease: time.Second, Drain: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Secret: testmesh.Secret, Lease: 3 * time.Second, Drain: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err == nil {
 		activate := counting(os.Getenv(childEnv), hold)
@@ -122,6 +122,7 @@ func (p *process) line(t *testing.T, begin string) string {
 // A process that is stopped for longer than its lease wakes inside of a
 // handler: its write is refused, its answer is withheld, and meanwhile another host has served.
 func TestFrozenHost(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"/add?hold=1", "/?hold=1"} {
 		t.Run(path, func(t *testing.T) {
 			testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) { frozenHost(t, m, path) })

@@ -55,7 +55,7 @@ func (h *Host) serveGRPC(w http.ResponseWriter, r *http.Request, e *event, strea
 		h.grpc.ServeHTTP(w, r.WithContext(e.ctx))
 		return
 	}
-	e.attach(func() {})
+	e.attach(nil)
 	// The transport keeps the request's own context: if it ended with the
 	// activation, the status could not be sent any more. Stream ends the handler's.
 	h.grpc.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), eventKey{}, e)))
@@ -94,7 +94,7 @@ func (h *Host) Stream() grpc.StreamServerInterceptor {
 				return err
 			}
 			defer e.end()
-			e.attach(func() {})
+			e.attach(nil)
 		}
 		ctx, cancel := context.WithCancelCause(context.WithValue(ss.Context(), eventKey{}, e))
 		defer cancel(nil)

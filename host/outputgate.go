@@ -215,7 +215,11 @@ func (g *outputGate) finish(end func()) {
 	case g.withheld:
 		end()
 	case g.committed:
-		if err := g.e.standing(g.r.Context()); err != nil {
+		judge := func() error { return g.e.standing(g.r.Context()) }
+		if g.e.beside() {
+			judge = g.e.current
+		}
+		if err := judge(); err != nil {
 			g.cut(err)
 		}
 		end()

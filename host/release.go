@@ -79,7 +79,7 @@ func (s *session) mark(o *object) {
 		return
 	}
 	for e := range a.attached {
-		e.closeSocket(errReleased)
+		e.closing(errReleased)
 	}
 	o.rel.parked = append(o.rel.parked, a.queue...)
 	a.queue = nil

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/host/storage"
 	"github.com/skewgate/skewgate/internal/faults"
 	"github.com/skewgate/skewgate/internal/testmesh"
+	"github.com/skewgate/skewgate/owners"
 )
 
 // trace is the globally ordered record of what all hosts of a mesh did, and
@@ -114,8 +117,10 @@ func (tr *trace) clean(t *testing.T) {
 	}
 }
 
-// stops are places where the test holds a host.
+// stops are places where the test holds a host, and its clock.
 type stops struct {
+	ahead atomic.Int64
+
 	mu   sync.Mutex
 	held map[faults.Point]chan struct{}
 	hit  chan faults.Point
@@ -124,6 +129,12 @@ type stops struct {
 func newStops() *stops {
 	return &stops{held: map[faults.Point]chan struct{}{}, hit: make(chan faults.Point, 1000)}
 }
+
+// now is the host's clock.
+func (s *stops) now() time.Duration { return owners.Now() + time.Duration(s.ahead.Load()) }
+
+// jump makes the host's lease pass on its own clock.
+func (s *stops) jump() { s.ahead.Add(int64(testmesh.Lease)) }
 
 // hold stops the host at p until the function that it gives is called.
 func (s *stops) hold(p faults.Point) (release func()) {
@@ -169,7 +180,7 @@ func faulty(tr *trace, st *stops, off ...faults.Protection) func(*host.Options) 
 			f.Trace = tr.record
 		}
 		if st != nil {
-			f.At = st.at
+			f.At, f.Clock = st.at, st.now
 		}
 		o.Faults = f
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -39,25 +40,27 @@ type socket struct {
 	read io.Reader // what the server had buffered, then Conn
 	in   frames
 	once sync.Once
+	left chan struct{} // closed when the handler has closed it
 
-	mu     sync.Mutex // serialises writes
-	out    frames
-	head   int  // bytes of the blank line that are still missing from a 101 that the library writes itself
-	goAway bool // a close frame is due, or sent
-	sent   bool
+	mu   sync.Mutex // serialises writes
+	out  frames
+	head int  // bytes of the blank line that are still missing from a 101 that the library writes itself
+	sent bool // the close frame
+
+	goAway atomic.Bool // a close frame is due, or sent
 }
 
 // attachSocket binds a hijacked connection to its event.
 func attachSocket(e *event, conn net.Conn, rw *bufio.ReadWriter) (net.Conn, *bufio.ReadWriter, error) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	c := &socket{Conn: conn, e: e, read: io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)}
+	c := &socket{Conn: conn, e: e, left: make(chan struct{}), read: io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)}
 	if !strings.EqualFold(e.upgrade, "websocket") {
 		c.in.opaque, c.out.opaque = true, true
 	}
 	if !e.answered {
 		c.head = len(blankLine)
 	}
-	e.attach(func() { e.s.goCall(c.closeAway) })
+	e.attach(c.goAwayFor)
 	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
 }
 
@@ -68,9 +71,7 @@ func (c *socket) Read(p []byte) (int, error) {
 		at, begins := c.in.next(p[from:n])
 		if begins {
 			if gateErr := c.e.message(); gateErr != nil {
-				c.e.s.mu.Lock()
-				c.e.s.goCall(c.closeAway)
-				c.e.s.mu.Unlock()
+				c.goAwayFor(gateErr)
 				return from, gateErr
 			}
 		}
@@ -114,10 +115,12 @@ func (c *socket) frames(p []byte) (int, error) {
 	if c.sent || c.out.closed && c.out.boundary() {
 		return 0, net.ErrClosed
 	}
-	if !c.goAway && c.out.boundary() && c.e.standing(c.e.ctx) != nil {
-		c.goAway = true
+	if !c.goAway.Load() && c.out.boundary() {
+		if err := c.e.standing(c.e.ctx); err != nil {
+			c.goAwayFor(err)
+		}
 	}
-	if !c.goAway {
+	if !c.goAway.Load() {
 		c.out.skip(p)
 		return c.Conn.Write(p)
 	}
@@ -148,25 +151,54 @@ func (c *socket) sendClose() {
 	_, _ = c.Conn.Write(frame) // the peer is gone
 }
 
-// closeAway tells the peer that the object has left and ends the connection.
-func (c *socket) closeAway() {
+// goAwayFor begins to end the socket. From here on closing it is closeAway's business.
+func (c *socket) goAwayFor(why error) {
+	if !c.goAway.Swap(true) {
+		c.e.s.goCall(func() { c.closeAway(why) })
+	}
+}
+
+// closeAway tells the peer that the object has left, then ends the handler's
+// context, then the connection: the other way round the handler would close it first.
+func (c *socket) closeAway(why error) {
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(writeGrace)) // a closed connection is as good
 	c.mu.Lock()
-	c.goAway = true
 	if !c.sent && c.out.boundary() {
 		c.sendClose()
 	}
 	c.mu.Unlock()
+	c.e.cancel(why)
 	_ = c.Conn.SetReadDeadline(time.Now().Add(closeGrace))
-	time.Sleep(closeGrace)
-	c.Close()
+	select {
+	case <-c.left:
+		c.linger()
+	case <-time.After(2 * closeGrace):
+	}
+	_ = c.Conn.Close()
+	c.once.Do(c.end)
 }
 
-// Close ends the connection and the event.
+// linger reads what the peer sent before it saw our close frame: a connection
+// that is closed with unread data is reset, and takes the frame with it.
+func (c *socket) linger() {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(closeGrace))
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+}
+
+func (c *socket) end() {
+	close(c.left)
+	c.e.end()
+}
+
+// Close ends the event, and the connection unless closeAway is about to.
 func (c *socket) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.e.end)
-	return err
+	c.once.Do(c.end)
+	if c.goAway.Load() {
+		return nil
+	}
+	return c.Conn.Close()
 }
 
 // CloseWrite is for protocols that close one direction.

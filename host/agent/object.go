@@ -63,6 +63,10 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		watch := newCallWatch(func() { host.RunBeside(ctx) })
 		defer watch.stop()
 		w, r = watch.wrap(w, r)
+		// The HTTP/2 transport does not see its context end while it waits for
+		// more of a stream's request; it does see the body end.
+		body := r.Body
+		defer context.AfterFunc(ctx, func() { _ = body.Close() })()
 	}
 	x.conclude(ctx, w, r, x.a.forward.Do(ctx, w, r, at), first)
 }

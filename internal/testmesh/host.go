@@ -30,8 +30,8 @@ func (m *Mesh) Options(name string) host.Options {
 		m.T.Fatal(err)
 	}
 	return host.Options{
-		App: "shop", Version: "v1", Name: name, Store: m.URL, Secret: Secret, Lease: 3 * time.Second, Idle: time.Minute,
-		Drain: 5 * time.Second, Logger: Log(m.T).With("host", name), Listener: l,
+		App: "shop", Version: "v1", Name: name, Store: m.URL, Secret: Secret, Lease: Lease, Idle: time.Minute,
+		Drain: 20 * time.Second, Logger: Log(m.T).With("host", name), Listener: l,
 	}
 }
 
@@ -60,7 +60,14 @@ func (m *Mesh) Run(addr string, run func(context.Context) error) *Running {
 	var err error
 	stop := func() error { once.Do(func() { cancel(); err = <-ended }); return err }
 	m.T.Cleanup(func() { _ = stop() })
-	m.Until("the host is registered", func() bool { _, ok := m.SessionAt(addr); return ok })
+	m.Until("the host's gate is open", func() bool {
+		s, ok := m.SessionAt(addr)
+		if !ok {
+			return false
+		}
+		a, err := m.Active(addr, s.ID)
+		return err == nil && a.LeaseMS > 0
+	})
 	return &Running{Addr: addr, Stop: stop}
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type Mesh struct {
 	Signer *wire.Signer
 	Client *http.Client
 
+	ahead atomic.Int64 // of the watcher's clock
 	mu    sync.Mutex
 	floor map[owners.Key]int64
 	cache map[owners.Key]Target
@@ -49,6 +51,7 @@ var Secret = []byte("a secret of the mesh, for tests")
 // OnEveryStore runs a test on the embedded store and on a real Redis.
 func OnEveryStore(t *testing.T, test func(t *testing.T, m *Mesh)) {
 	t.Helper()
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) { t.Parallel(); test(t, New(t, Embedded(t))) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, New(t, "redis://"+testenv.Redis(t))) })
 }
@@ -67,7 +70,10 @@ func Embedded(t testing.TB) string {
 // New opens the store at url, which is fresh, and watches it.
 func New(t testing.TB, url string) *Mesh {
 	t.Helper()
-	store, err := owners.Open(t.Context(), owners.Options{URL: url})
+	m := &Mesh{T: t, URL: url, Signer: wire.NewSigner(Secret), floor: map[owners.Key]int64{}, cache: map[owners.Key]Target{}}
+	store, err := owners.Open(t.Context(), owners.Options{
+		URL: url, Timeout: 5 * time.Second, Clock: func() time.Duration { return owners.Now() + time.Duration(m.ahead.Load()) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,15 +84,28 @@ func New(t testing.TB, url string) *Mesh {
 	var wg sync.WaitGroup
 	w := owners.NewWatcher(store, "test", Log(t))
 	wg.Go(func() { _ = w.Run(ctx) })
-	client := &http.Client{
+	m.Store = store
+	m.Client = &http.Client{
 		Transport:     &http.Transport{},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	t.Cleanup(func() { client.CloseIdleConnections(); cancel(); wg.Wait(); _ = store.Close() })
-	return &Mesh{
-		T: t, URL: url, Store: store, Signer: wire.NewSigner(Secret), Client: client,
-		floor: map[owners.Key]int64{}, cache: map[owners.Key]Target{},
-	}
+	t.Cleanup(func() { m.Client.CloseIdleConnections(); cancel(); wg.Wait(); _ = store.Close() })
+	return m
+}
+
+// Lease is the lease of hosts in tests. It is long, so that a slow machine
+// loses none; a test that wants one to pass moves clocks.
+const Lease = 30 * time.Second
+
+// Dead moves the watcher's clock until it has declared a session dead. No
+// other session may be live: it would be declared dead as well.
+func (m *Mesh) Dead(sid string) {
+	m.T.Helper()
+	m.Until("a watcher has declared the session dead", func() bool {
+		m.ahead.Add(int64(Lease / 4))
+		s, ok, err := m.Store.Session(m.T.Context(), sid)
+		return err == nil && ok && s.State.Final()
+	})
 }
 
 // Log gives a logger into the test's log, with -v.
@@ -117,9 +136,9 @@ func (w *logWriter) Write(b []byte) (int, error) {
 // Until waits for something that surely comes; only a broken host makes it fail.
 func (m *Mesh) Until(what string, ok func() bool) {
 	m.T.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			m.T.Fatalf("waited 30 s until %s", what)
+			m.T.Fatalf("waited a minute until %s", what)
 		}
 	}
 }
@@ -284,7 +303,7 @@ func (m *Mesh) Refused(k owners.Key, c Target, header string) {
 // Must sends through the gateway and wants a status.
 func (m *Mesh) Must(k owners.Key, method, path, body string, status int) Answer {
 	m.T.Helper()
-	ctx, cancel := context.WithTimeout(m.T.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(m.T.Context(), time.Minute)
 	defer cancel()
 	a, err := m.Do(ctx, k, method, path, body)
 	if err != nil {
