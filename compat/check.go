@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/skewgate/skewgate/compat/report"
@@ -190,15 +192,31 @@ func (k *check) report() *report.Report {
 	if k.opts.matrix {
 		r.Versions = k.labels
 	}
-	for _, m := range mergeClasses(k.hits) {
-		r.Findings = append(r.Findings, k.finding(m))
-	}
+	r.Findings = append(r.Findings, k.findings(mergeClasses(k.hits))...)
 	manifest := k.versions[len(k.versions)-1].Set.Manifest
 	r.Notices = append(r.Notices, waive(r.Findings, manifest, k.opts.Now)...)
 	sortFindings(r.Findings)
 	r.Classes = k.classReports()
 	summarize(r, k.judge.checks)
 	return r
+}
+
+// findings words every hit; each for itself, so that all processors help.
+func (k *check) findings(hits []*merged) []report.Finding {
+	out := make([]report.Finding, len(hits))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	const chunk = 256
+	for from := 0; from < len(hits); from += chunk {
+		group.Go(func() error {
+			for i := from; i < min(from+chunk, len(hits)); i++ {
+				out[i] = k.finding(hits[i])
+			}
+			return nil
+		})
+	}
+	group.Wait() //nolint:errcheck // none of them fails
+	return out
 }
 
 func (k *check) pairs(g *grid) []report.Pair {
