@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -109,7 +111,12 @@ func universeOf(set *schema.Set) *universe {
 			return true
 		})
 	}
-	return newUniverse(set.Message, exts)
+	u := newUniverse(set.Message, exts)
+	if files := set.Files(); files != nil {
+		_, err := files.FindFileByPath(constraintsFile)
+		u.constrained = err == nil
+	}
+	return u
 }
 
 // appendExtensions collects the extensions of a file or message, nested ones
@@ -153,7 +160,34 @@ func (k *check) compare(ctx context.Context) ([]journey, error) {
 		journeys = append(journeys, k.judge.journeys(c, k.opts.encodings(c))...)
 	}
 	k.judge.markDirty()
+	k.notices = append(k.notices, k.expressionNotices()...)
 	return journeys, nil
+}
+
+// expressionNotices tells of CEL rules that changed.
+func (k *check) expressionNotices() []report.Notice {
+	seen := make(map[string]bool)
+	var out []report.Notice
+	for w := range k.versions {
+		for r := range k.versions {
+			c := k.judge.comparers[[2]int{w, r}]
+			if c == nil {
+				continue
+			}
+			for _, d := range c.expressions {
+				name := string(d.FullName())
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				at := k.versions[r].Set.Place(d)
+				out = append(out, report.Notice{Kind: report.NotChecked, File: at.File, Line: at.Line,
+					Message: "a CEL rule of " + name + " is not the same on both sides: changed, not judged"})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b report.Notice) int { return strings.Compare(a.Message, b.Message) })
+	return out
 }
 
 // prove turns differences into hits: facts whose effect a witness shows.

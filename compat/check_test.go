@@ -60,6 +60,11 @@ func everyFixture(t *testing.T, side string) map[string]string {
 			files[unique+".proto"] = strings.Replace(string(data), "package "+base+";", "package "+unique+";", 1)
 		}
 	}
+	validate, err := os.ReadFile("example/buf/validate/validate.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["buf/validate/validate.proto"] = string(validate)
 	return files
 }
 
@@ -253,5 +258,55 @@ func TestBoundCopy(t *testing.T) {
 	c := m.Cells[0]
 	if c.Class != "Cart" || c.Caller != "web@v7" || c.Object != "v41" || c.Method != "/a.S/Put" || c.Rule != "FIELD_INT_RANGE_CHANGED" || c.Leg != "request" {
 		t.Errorf("cell %+v", c)
+	}
+}
+
+// TestExplain: every rule's example runs and shows its rule.
+func TestExplain(t *testing.T) {
+	for _, rule := range compat.Rules() {
+		t.Run(rule.ID, func(t *testing.T) {
+			t.Parallel()
+			x, err := compat.Explain(context.Background(), rule.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(x.Verdicts) == 0 {
+				t.Error("the example shows nothing of the rule")
+			}
+			text := x.Text("")
+			for _, want := range []string{rule.ID, rule.Title, "Try it:", rule.Buf} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the text lacks %q", want)
+				}
+			}
+			if at := strings.Index(text, "Do: "); strings.ContainsAny(text[at:], "{}") {
+				t.Errorf("a place in braces is left: %s", text[at:])
+			}
+		})
+	}
+	if _, err := compat.Explain(context.Background(), "NO_SUCH_RULE"); err == nil {
+		t.Error("an unknown rule is explained")
+	}
+}
+
+// TestExpressions: a CEL rule that changed is told, not judged.
+func TestExpressions(t *testing.T) {
+	validate, err := os.ReadFile("example/buf/validate/validate.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(expression string) schema.Input {
+		return schema.Sources(map[string]string{"buf/validate/validate.proto": string(validate), "a.proto": `syntax = "proto3"; package a; import "buf/validate/validate.proto";
+service S { rpc A(M) returns (N); }
+message N {}
+message M { int32 x = 1 [(buf.validate.field).cel = {id: "x", expression: "` + expression + `"}]; }`})
+	}
+	same := checkInputs(t, in("this > 0"), in("this > 0"), compat.Options{}, true)
+	if len(same.Findings)+len(same.Notices) > 0 {
+		t.Errorf("the same expression: %+v %+v", same.Findings, same.Notices)
+	}
+	changed := checkInputs(t, in("this > 0"), in("this > 10"), compat.Options{}, false)
+	if len(changed.Findings) > 0 || len(changed.Notices) != 1 || !strings.Contains(changed.Notices[0].Message, "a.M.x") {
+		t.Errorf("a changed expression: %+v %+v", changed.Findings, changed.Notices)
 	}
 }

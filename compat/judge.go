@@ -210,8 +210,8 @@ func (j *judge) effective(hits []*hit) []*hit {
 			continue
 		}
 		effects := h.rule.effects(h.fact, h.encoding, h.profile)
-		if len(effects) == 0 {
-			continue
+		if len(effects) == 0 || h.fact.kind == constraint && h.leg == LegState {
+			continue // what is stored is loaded, not validated
 		}
 		if isDispatch(h.fact.kind) {
 			h.effect = effects[0]

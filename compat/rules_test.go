@@ -83,7 +83,15 @@ func fixtureInput(t *testing.T, rule, side, name string) schema.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return schema.Sources(map[string]string{name + ".proto": string(data)})
+	files := map[string]string{name + ".proto": string(data)}
+	if strings.Contains(string(data), "buf/validate/") {
+		validate, err := os.ReadFile("example/buf/validate/validate.proto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["buf/validate/validate.proto"] = string(validate)
+	}
+	return schema.Sources(files)
 }
 
 // checkFixture compares one case in every encoding; swapped takes the new side
