@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/skewgate/skewgate/compat/report"
@@ -107,7 +111,12 @@ func universeOf(set *schema.Set) *universe {
 			return true
 		})
 	}
-	return newUniverse(set.Message, exts)
+	u := newUniverse(set.Message, exts)
+	if files := set.Files(); files != nil {
+		_, err := files.FindFileByPath(constraintsFile)
+		u.constrained = err == nil
+	}
+	return u
 }
 
 // appendExtensions collects the extensions of a file or message, nested ones
@@ -151,7 +160,34 @@ func (k *check) compare(ctx context.Context) ([]journey, error) {
 		journeys = append(journeys, k.judge.journeys(c, k.opts.encodings(c))...)
 	}
 	k.judge.markDirty()
+	k.notices = append(k.notices, k.expressionNotices()...)
 	return journeys, nil
+}
+
+// expressionNotices tells of CEL rules that changed.
+func (k *check) expressionNotices() []report.Notice {
+	seen := make(map[string]bool)
+	var out []report.Notice
+	for w := range k.versions {
+		for r := range k.versions {
+			c := k.judge.comparers[[2]int{w, r}]
+			if c == nil {
+				continue
+			}
+			for _, d := range c.expressions {
+				name := string(d.FullName())
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				at := k.versions[r].Set.Place(d)
+				out = append(out, report.Notice{Kind: report.NotChecked, File: at.File, Line: at.Line,
+					Message: "a CEL rule of " + name + " is not the same on both sides: changed, not judged"})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b report.Notice) int { return strings.Compare(a.Message, b.Message) })
+	return out
 }
 
 // prove turns differences into hits: facts whose effect a witness shows.
@@ -190,15 +226,31 @@ func (k *check) report() *report.Report {
 	if k.opts.matrix {
 		r.Versions = k.labels
 	}
-	for _, m := range mergeClasses(k.hits) {
-		r.Findings = append(r.Findings, k.finding(m))
-	}
+	r.Findings = append(r.Findings, k.findings(mergeClasses(k.hits))...)
 	manifest := k.versions[len(k.versions)-1].Set.Manifest
 	r.Notices = append(r.Notices, waive(r.Findings, manifest, k.opts.Now)...)
 	sortFindings(r.Findings)
 	r.Classes = k.classReports()
 	summarize(r, k.judge.checks)
 	return r
+}
+
+// findings words every hit; each for itself, so that all processors help.
+func (k *check) findings(hits []*merged) []report.Finding {
+	out := make([]report.Finding, len(hits))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	const chunk = 256
+	for from := 0; from < len(hits); from += chunk {
+		group.Go(func() error {
+			for i := from; i < min(from+chunk, len(hits)); i++ {
+				out[i] = k.finding(hits[i])
+			}
+			return nil
+		})
+	}
+	group.Wait() //nolint:errcheck // none of them fails
+	return out
 }
 
 func (k *check) pairs(g *grid) []report.Pair {

@@ -41,6 +41,7 @@ const (
 	idempotency                      // idempotency_level differs
 	stateMissing                     // the code that loads has no such state message
 	payloadMissing                   // the reader has no such Any payload
+	constraint                       // the reader's validation rules are not the writer's
 )
 
 // fact is one difference, seen from a writer and a reader. Which fields mean
@@ -77,6 +78,7 @@ type comparer struct {
 	writer, reader *universe
 	nodes          map[pair]*node
 	order          []*node
+	expressions    []protoreflect.Descriptor // CEL rules that changed
 }
 
 func newComparer(writer, reader *universe) *comparer {

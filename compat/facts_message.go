@@ -21,6 +21,9 @@ func (c *comparer) message(n *node) {
 	c.required(n, arrivals)
 	c.oneofs(n, arrivals)
 	c.collisions(n, arrivals)
+	if c.reader.constrained {
+		c.constraints(n, arrivals)
+	}
 }
 
 // arrives says that a reader's field takes the writer's bytes.

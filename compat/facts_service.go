@@ -28,18 +28,9 @@ func (j *judge) roots(fl flow) []root {
 
 // unchangedMethods counts what was compared without being compiled.
 func (j *judge) unchangedMethods(c *class) int {
-	if j.pair == nil {
-		return 0
-	}
 	n := 0
 	for _, name := range c.services {
-		if j.pair.UnchangedService(name) {
-			for _, u := range j.pair.Unchanged() {
-				if u.Name == name {
-					n += u.Methods
-				}
-			}
-		}
+		n += j.unchanged[name]
 	}
 	return n
 }

@@ -59,6 +59,7 @@ type judge struct {
 	table     *table
 	comparers map[[2]int]*comparer
 	proofs    map[proofKey]*witness
+	unchanged map[protoreflect.FullName]int // methods of services that are equal on both sides
 	checks    int
 }
 
@@ -69,7 +70,16 @@ type proofKey struct {
 }
 
 func newJudge(versions []*version, pair *schema.Pair) *judge {
-	return &judge{versions: versions, pair: pair, table: newTable(), comparers: make(map[[2]int]*comparer), proofs: make(map[proofKey]*witness)}
+	j := &judge{
+		versions: versions, pair: pair, table: newTable(), comparers: make(map[[2]int]*comparer),
+		proofs: make(map[proofKey]*witness), unchanged: make(map[protoreflect.FullName]int),
+	}
+	if pair != nil {
+		for _, u := range pair.Unchanged() {
+			j.unchanged[u.Name] = u.Methods
+		}
+	}
+	return j
 }
 
 // root is where a flow starts: a method's request or response, a state message.
@@ -200,8 +210,8 @@ func (j *judge) effective(hits []*hit) []*hit {
 			continue
 		}
 		effects := h.rule.effects(h.fact, h.encoding, h.profile)
-		if len(effects) == 0 {
-			continue
+		if len(effects) == 0 || h.fact.kind == constraint && h.leg == LegState {
+			continue // what is stored is loaded, not validated
 		}
 		if isDispatch(h.fact.kind) {
 			h.effect = effects[0]

@@ -12,6 +12,9 @@ type universe struct {
 	message    func(protoreflect.FullName) protoreflect.MessageDescriptor
 	extensions map[protoreflect.FullName][]protoreflect.ExtensionTypeDescriptor
 	byName     map[protoreflect.FullName]protoreflect.ExtensionType
+
+	constrained bool // the schema has buf.validate rules
+	validators  validators
 }
 
 func newUniverse(message func(protoreflect.FullName) protoreflect.MessageDescriptor, exts []protoreflect.ExtensionDescriptor) *universe {

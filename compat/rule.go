@@ -1,6 +1,7 @@
 package compat
 
 import (
+	_ "embed"
 	"slices"
 	"strings"
 )
@@ -46,6 +47,20 @@ type Example struct {
 	Old, New string // a proto file's body
 }
 
+// validateExample is what examples of constraints import.
+//
+//go:embed example/buf/validate/validate.proto
+var validateExample string
+
+// ExampleFiles are the files of one side of an example, by import path.
+func ExampleFiles(body string) map[string]string {
+	files := map[string]string{"example.proto": ExampleSource(body)}
+	if strings.Contains(body, constraintsFile) {
+		files[constraintsFile] = validateExample
+	}
+	return files
+}
+
 // by gives the effects of each encoding.
 func by(binary, json, lenient Effect) func(*fact, Encoding, Profile) []Effect {
 	return func(_ *fact, enc Encoding, _ Profile) []Effect {
@@ -62,7 +77,7 @@ func always(e Effect) func(*fact, Encoding, Profile) []Effect { return by(e, e, 
 
 // Rules lists every rule, by id.
 func Rules() []Rule {
-	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules)
+	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules, constraintRules)
 	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

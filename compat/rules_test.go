@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/skewgate/skewgate/compat"
@@ -83,7 +84,33 @@ func fixtureInput(t *testing.T, rule, side, name string) schema.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return schema.Sources(map[string]string{name + ".proto": string(data)})
+	files := map[string]string{name + ".proto": string(data)}
+	if strings.Contains(string(data), "buf/validate/") {
+		validate, err := os.ReadFile("example/buf/validate/validate.proto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["buf/validate/validate.proto"] = string(validate)
+	}
+	return schema.Sources(files)
+}
+
+// fixtureSets has what was compiled: several tests check the same pairs.
+var fixtureSets sync.Map
+
+func fixtureSet(t *testing.T, rule, side, name string) *schema.Set {
+	t.Helper()
+	key := rule + "/" + side + "/" + name
+	if set, ok := fixtureSets.Load(key); ok {
+		return set.(*schema.Set)
+	}
+	want := func(*schema.Manifest) *schema.Want { return &schema.Want{All: true} }
+	set, err := schema.Load(context.Background(), fixtureInput(t, rule, side, name), schema.Options{Name: side, Want: want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixtureSets.Store(key, set)
+	return set
 }
 
 // checkFixture compares one case in every encoding; swapped takes the new side
@@ -94,15 +121,11 @@ func checkFixture(t *testing.T, w wanted, swapped bool) *report.Report {
 	if strings.HasPrefix(w.rule, "STATE_") {
 		opts.AllMessages, opts.State = false, []string{w.name + ".M", w.name + ".N"}
 	}
-	oldInput, newInput := fixtureInput(t, w.rule, "old", w.name), fixtureInput(t, w.rule, "new", w.name)
+	old, new := fixtureSet(t, w.rule, "old", w.name), fixtureSet(t, w.rule, "new", w.name)
 	if swapped {
-		oldInput, newInput = newInput, oldInput
+		old, new = new, old
 	}
-	pair, err := schema.LoadPair(context.Background(), oldInput, newInput, schema.Options{Want: opts.Want})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := compat.Check(context.Background(), compat.Request{Pair: pair, Options: opts})
+	r, err := compat.Check(context.Background(), compat.Request{Old: old, New: new, Options: opts})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ type witness struct {
 // them shows. Without one the fact has no effect: nil. Required fields that
 // the reader refuses would hide what the fact is about: they get other values.
 func (c codec) prove(f *fact, effects []Effect) *witness {
+	if f.kind == constraint {
+		return c.proveConstraint(f)
+	}
 	variants := 1
 	if f.in.w.RequiredNumbers().Len() > 0 {
 		variants = 3

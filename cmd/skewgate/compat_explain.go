@@ -54,13 +54,15 @@ func unknownRule(name string, err error) error {
 }
 
 func writeExample(dir string, x *compat.Explanation) error {
-	for name, text := range map[string]string{"old": x.Old, "new": x.New} {
-		at := filepath.Join(dir, name)
-		if err := os.MkdirAll(at, 0o755); err != nil {
-			return fmt.Errorf("write example: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(at, "example.proto"), []byte(text), 0o644); err != nil {
-			return fmt.Errorf("write example: %w", err)
+	for side, body := range map[string]string{"old": x.Rule.Example.Old, "new": x.Rule.Example.New} {
+		for name, text := range compat.ExampleFiles(body) {
+			at := filepath.Join(dir, side, filepath.FromSlash(name))
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				return fmt.Errorf("write example: %w", err)
+			}
+			if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+				return fmt.Errorf("write example: %w", err)
+			}
 		}
 	}
 	return nil

@@ -83,8 +83,8 @@ type group struct {
 
 // How many changes of a part a person is shown before the rest is folded.
 const (
-	showErrors   = 20
-	showWarnings = 5
+	showErrors   = 10
+	showWarnings = 3
 	showOutside  = 3
 )
 

@@ -64,6 +64,7 @@ func (t *textWriter) head(r *Report) {
 		mark, code = "INCOMPATIBLE", red
 	}
 	t.printf("%s  %s  %s\n", t.paint(bold, names), t.paint(code, mark), verdictText(r))
+	t.conflict(r)
 	if text := rollbackText(r); text != "" {
 		t.printf("%s\n", text)
 	}
@@ -102,6 +103,37 @@ func rollbackText(r *Report) string {
 }
 
 const corner = "worker ↓   object →"
+
+// conflict says, where no order is safe, what defeats each.
+func (t *textWriter) conflict(r *Report) {
+	if r.Order != ExpandContract || len(r.Versions) > 0 {
+		return
+	}
+	var objects, workers, always []*change
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if f.Severity != "error" && f.DefaultSeverity != "error" {
+			continue
+		}
+		c := &change{Finding: *f}
+		switch {
+		case f.Leg == "state" && f.Writer == "old":
+			always = append(always, c)
+		case f.Leg == "request" && f.Writer == "old", f.Leg == "response" && f.Writer == "new":
+			objects = append(objects, c)
+		case f.Leg != "state":
+			workers = append(workers, c)
+		}
+	}
+	for _, line := range []struct {
+		what    string
+		defeats []*change
+	}{{"objects first is defeated by", objects}, {"workers first is defeated by", workers}, {"any order is defeated by, in stored state,", always}} {
+		if len(line.defeats) > 0 {
+			t.printf("  %s %s\n", line.what, foldedText(line.defeats))
+		}
+	}
+}
 
 // table shows who may meet whom, when somebody may not.
 func (t *textWriter) table(r *Report) {
