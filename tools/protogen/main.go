@@ -37,7 +37,7 @@ func generate(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	set, err := schema.Load(ctx, input, schema.Options{})
+	set, err := schema.Load(ctx, input, schema.Options{Full: true})
 	if err != nil {
 		return err
 	}
