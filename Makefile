@@ -22,6 +22,7 @@ test-setup:
 	@tools/packages.sh
 	@tools/envoy.sh
 	@tools/xds-node.sh
+	@tools/workerd.sh
 	@$(GO) mod download
 
 race: test-setup ## all tests under the race detector

@@ -113,7 +113,8 @@ func TestRedisSendsAWriteOnce(t *testing.T) {
 func TestRedisWithoutItsReplicaIsUnknown(t *testing.T) {
 	t.Parallel()
 	master, replicas := testenv.RedisReplicas(t, 1)
-	d := openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Wait: 200 * time.Millisecond})
+	// Long enough for a replica on a busy machine to answer, as long as it is not paused.
+	d := openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Wait: 3 * time.Second})
 	st := open(t, d, first, nil)
 	if err := st.Put(t.Context(), "k", []byte("v")); err != nil {
 		t.Fatal(err)
