@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/skewgate/skewgate/schema"
 )
 
 // fuzzCases is how many (schema pair, message, direction) cases a run has;
@@ -71,6 +73,11 @@ func (run *fuzzRun) pair(seed uint64) {
 	if old == nil || new == nil {
 		return
 	}
+	run.sets(seed, g, 4, old, new)
+}
+
+// sets runs messages of each type of two schemas through the other.
+func (run *fuzzRun) sets(seed uint64, g *schemaMaker, messages int, old, new *schema.Set) {
 	run.pairs++
 	versions := []*version{
 		{Version: Version{Name: "old", Set: old}, universe: universeOf(old)},
@@ -82,7 +89,7 @@ func (run *fuzzRun) pair(seed uint64) {
 				if profile == Go && enc != Binary {
 					continue // the same but for closed enums
 				}
-				d := &fuzzDirection{run: run, seed: seed, g: g, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe}}
+				d := &fuzzDirection{run: run, seed: seed, g: g, messages: messages, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe}}
 				for _, m := range versions[w].Set.Messages() {
 					if r := versions[1-w].Set.Message(m.FullName()); r != nil {
 						d.root(m, r)
@@ -97,6 +104,7 @@ type fuzzDirection struct {
 	run      *fuzzRun
 	seed     uint64
 	g        *schemaMaker
+	messages int // of each type
 	versions []*version
 	w        int
 	codec
@@ -118,7 +126,7 @@ func (d *fuzzDirection) root(m, r protoreflect.MessageDescriptor) {
 			d.hits[f] = h
 		}
 	})
-	for range 4 {
+	for range d.messages {
 		d.message(top, m, r)
 	}
 }
