@@ -81,6 +81,7 @@ func StartEnvoy(t testing.TB, bootstrap []byte, adminAddr string) *Envoy {
 	}
 	e := &Envoy{Admin: "http://" + adminAddr, t: t, out: new(bytes.Buffer)}
 	e.cmd = exec.Command(EnvoyBinary(t), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--file-flush-interval-msec", "10")
+	e.cmd.SysProcAttr = diesWithTest(nil)
 	e.cmd.Dir, e.cmd.Stdout, e.cmd.Stderr = dir, e.out, e.out
 	if err := e.cmd.Start(); err != nil {
 		t.Fatalf("start Envoy: %v", err)

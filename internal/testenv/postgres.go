@@ -44,7 +44,7 @@ func Postgres(t testing.TB) *PostgresServer {
 	var out bytes.Buffer
 	cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
-	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = attr, dir, &out, &out
+	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = diesWithTest(attr), dir, &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,13 +15,32 @@ type Proxy struct {
 	l      net.Listener
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[net.Conn]bool
-	closed bool
-	cut    bool
-	delay  time.Duration
-	mute   bool // what the server says is swallowed
+	mu      sync.Mutex
+	changed *sync.Cond     // stalled or closed
+	links   map[*link]bool // connections that stand
+	delay   time.Duration  // of each piece of data
+	stalled [2]bool        // by direction: data waits, as behind a partition that heals in time
+	closed  bool
+	cut     bool
+	mute    bool // what the server says is swallowed
 }
+
+// Direction is one of the two ways of a link.
+type Direction int
+
+// Directions.
+const (
+	Requests Direction = iota // to the server
+	Replies                   // from it
+)
+
+// link is a connection of a client and its connection to the server.
+type link struct {
+	client, server net.Conn
+	gap            bool // a part was swallowed: what follows would make no sense
+}
+
+func (l *link) close() { l.client.Close(); l.server.Close() }
 
 // NewProxy listens on a free port and forwards to target.
 func NewProxy(t testing.TB, target string) *Proxy {
@@ -30,7 +49,8 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), target: target, l: l, conns: map[net.Conn]bool{}}
+	p := &Proxy{Addr: l.Addr().String(), target: target, l: l, links: map[*link]bool{}}
+	p.changed = sync.NewCond(&p.mu)
 	p.wg.Go(p.accept)
 	t.Cleanup(p.close)
 	return p
@@ -42,9 +62,10 @@ func (p *Proxy) Cut(cut bool) {
 	defer p.mu.Unlock()
 	p.cut = cut
 	if cut {
-		for c := range p.conns {
-			c.Close()
+		for l := range p.links {
+			l.close()
 		}
+		p.changed.Broadcast()
 	}
 }
 
@@ -55,11 +76,27 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// Mute swallows replies: requests still reach the server.
+// Stall keeps data of one direction, and delivers it late when it is called
+// with false: a TCP connection over a partition that heals. Who has given up
+// meanwhile has closed its end, and what it sent arrives all the same.
+func (p *Proxy) Stall(d Direction, stalled bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled[d] = stalled
+	p.changed.Broadcast()
+}
+
+// Mute swallows replies: requests still reach the server. Connections that
+// lost something are closed when it ends.
 func (p *Proxy) Mute(mute bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mute = mute
+	for l := range p.links {
+		if !mute && l.gap {
+			l.close()
+		}
+	}
 }
 
 func (p *Proxy) accept() {
@@ -75,27 +112,27 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", p.target)
-	if err != nil || !p.add(client, server) {
+	if err != nil {
 		return
 	}
-	defer p.remove(client, server)
-	defer server.Close()
+	l := &link{client: client, server: server}
+	defer l.close()
+	if !p.add(l) {
+		return
+	}
+	defer p.remove(l)
 	done := make(chan struct{})
-	go func() { defer close(done); p.copy(client, server, true); client.Close() }()
-	p.copy(server, client, false)
+	go func() { defer close(done); p.copy(l, client, server, Replies); client.Close() }()
+	p.copy(l, server, client, Requests)
 	server.Close()
 	<-done
 }
 
-func (p *Proxy) copy(dst, src net.Conn, reply bool) {
+func (p *Proxy) copy(l *link, dst, src net.Conn, d Direction) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buf)
-		p.mu.Lock()
-		delay, swallow := p.delay, p.mute && reply
-		p.mu.Unlock()
-		if n > 0 && !swallow {
-			time.Sleep(delay)
+		if n > 0 && p.pass(l, d) {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				return
 			}
@@ -106,27 +143,36 @@ func (p *Proxy) copy(dst, src net.Conn, reply bool) {
 	}
 }
 
-func (p *Proxy) add(conns ...net.Conn) bool {
+// pass waits as the link demands, and says whether the data goes on at all.
+func (p *Proxy) pass(l *link, d Direction) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cut || p.closed {
-		for _, c := range conns {
-			c.Close()
-		}
+	for p.stalled[d] && !p.cut && !p.closed {
+		p.changed.Wait()
+	}
+	delay, swallow := p.delay, p.mute && d == Replies
+	l.gap = l.gap || swallow
+	p.mu.Unlock()
+	if swallow {
 		return false
 	}
-	for _, c := range conns {
-		p.conns[c] = true
-	}
+	time.Sleep(delay)
 	return true
 }
 
-func (p *Proxy) remove(conns ...net.Conn) {
+func (p *Proxy) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range conns {
-		delete(p.conns, c)
+	if p.cut || p.closed {
+		return false
 	}
+	p.links[l] = true
+	return true
+}
+
+func (p *Proxy) remove(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.links, l)
 }
 
 func (p *Proxy) close() {

@@ -68,7 +68,7 @@ func (r *RedisServer) Start() {
 	r.t.Helper()
 	r.out = new(bytes.Buffer)
 	cmd := exec.Command(r.argv[0], r.argv[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.Dir = r.out, r.out, r.Dir
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.SysProcAttr = r.out, r.out, r.Dir, diesWithTest(nil)
 	if err := cmd.Start(); err != nil {
 		r.t.Fatalf("start %s: %v", r.argv[0], err)
 	}
