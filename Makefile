@@ -23,6 +23,7 @@ test-setup:
 	@tools/envoy.sh
 	@tools/xds-node.sh
 	@tools/workerd.sh
+	@tools/runtimes.sh
 	@$(GO) mod download
 
 race: test-setup ## all tests under the race detector

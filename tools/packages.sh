@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that the servers and browsers the tests use are on the machine:
-# redis-server, redis-sentinel, PostgreSQL, Node, Chromium. Debian's packages, or a
+# redis-server, redis-sentinel, PostgreSQL, Node, Chromium, Python with pip. Debian's packages, or a
 # message that says what to install. Starts no service.
 set -eu
 missing=""
@@ -10,6 +10,7 @@ ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/d
 command -v node >/dev/null 2>&1 || missing="$missing nodejs"
 command -v npm >/dev/null 2>&1 || missing="$missing npm"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3 python3-pip"
 [ -z "$missing" ] && exit 0
 
 sudo=""
