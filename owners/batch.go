@@ -2,6 +2,7 @@ package owners
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ type batcher struct {
 }
 
 const (
-	runners  = 2
+	runners  = 3
 	maxBatch = 256
 )
 
@@ -92,6 +93,7 @@ func (b *batcher) drain() {
 		b.waiting = b.waiting[n:]
 		b.mu.Unlock()
 		b.send(batch)
+		runtime.Gosched() // those who were answered may ask again, and ride along: twice the size of a batch
 	}
 }
 

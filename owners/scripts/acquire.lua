@@ -8,12 +8,16 @@
 --   hold     the epoch is not open
 --   format   the record is of another format; nothing was changed
 -- Re-sent after it won: lost, with the record it wrote.
-local p = redis.call('HMGET', KEYS[1], 'f', 's', 'i', 't', 'v', 'c')
-local function answer(status)
+local function answer(status, p)
   return {status, p[1], p[2], p[3], p[4], p[5], p[6]}
 end
-if p[1] ~= '1' and (p[1] or p[2] or p[3] or p[4]) then return answer('format') end
-if redis.call('HGET', KEYS[2], 's') ~= 'open' then return answer('hold') end
+-- The common case first, and cheaply: nothing is there.
+local p = {false, false, false, false, false, false}
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  p = redis.call('HMGET', KEYS[1], 'f', 's', 'i', 't', 'v', 'c')
+  if p[1] ~= '1' then return answer('format', p) end
+end
+if redis.call('HGET', KEYS[2], 's') ~= 'open' then return answer('hold', p) end
 
 local prev, expT = tonumber(p[4]) or 0, tonumber(ARGV[1])
 local free
@@ -23,10 +27,10 @@ elseif prev == expT and p[3] == ARGV[2] then
   local last = redis.call('HGET', KEYS[4], 'state')
   free = p[2] == 'r' or last == 'closed' or last == 'dead'
 end
-if not free then return answer('lost') end
+if not free then return answer('lost', p) end
 
 local x = redis.call('HMGET', KEYS[3], 'f', 'state', 'ready', 'wanted', 'version')
-if x[1] ~= '1' or x[2] ~= 'live' or x[3] ~= '1' or x[4] ~= '' then return answer('target') end
+if x[1] ~= '1' or x[2] ~= 'live' or x[3] ~= '1' or x[4] ~= '' then return answer('target', p) end
 
 -- A floor above 2^52 is no time and would spend the token space: ignored, not refused.
 local floor = tonumber(ARGV[4])
@@ -35,5 +39,5 @@ local now = redis.call('TIME')
 local token = math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
 if p[1] then redis.call('PERSIST', KEYS[1]) end -- only a released pin may expire
 p = {'1', 'o', ARGV[3], string.format('%.0f', token), x[5] or '', p[6] or '0'}
-redis.call('HSET', KEYS[1], 'f', p[1], 's', p[2], 'i', p[3], 't', p[4], 'v', p[5], 'c', p[6])
-return answer('won')
+redis.call('HSET', KEYS[1], 'f', '1', 's', 'o', 'i', ARGV[3], 't', p[4], 'v', p[5], 'c', p[6])
+return answer('won', p)

@@ -1,4 +1,4 @@
-module github.com/skewgate/skewgate/bench/owners
+module github.com/skewgate/skewgate/bench/newpin
 
 go 1.26.7
 

@@ -1,0 +1,146 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func cores() int { return runtime.NumCPU() }
+
+// SelfCPU is the processor time of this process so far.
+func SelfCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic("getrusage: " + err.Error()) // fails only for wrong arguments
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// CPU is the processor time of a process so far, in steps of 10 ms; 0 when it is gone.
+func CPU(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	i := bytes.LastIndexByte(text, ')')
+	if err != nil || i < 0 {
+		return 0
+	}
+	f := strings.Fields(string(text[i+1:]))
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * time.Second / 100
+}
+
+// CPUOf sums this process and others.
+func CPUOf(others ...*Process) func() time.Duration {
+	return func() time.Duration {
+		total := SelfCPU()
+		for _, p := range others {
+			total += CPU(p.Pid())
+		}
+		return total
+	}
+}
+
+// Process is a server of a measurement.
+type Process struct {
+	Addr string // where it listens, when it was waited for
+
+	cmd  *exec.Cmd
+	out  lockedBuffer
+	done chan struct{}
+	stop sync.Once
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Start runs a program and waits until it accepts connections at addr. It is
+// killed when ctx ends.
+func Start(ctx context.Context, addr string, argv ...string) (*Process, error) {
+	p := &Process{Addr: addr, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in its output
+		close(p.done)
+	}()
+	context.AfterFunc(ctx, p.Kill)
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+			return p, c.Close()
+		}
+		select {
+		case <-p.done:
+			return nil, fmt.Errorf("%s ended at once:\n%s", argv[0], p.Output())
+		default:
+		}
+		if time.Since(start) > 30*time.Second {
+			p.Kill()
+			return nil, fmt.Errorf("%s does not listen at %s:\n%s", argv[0], addr, p.Output())
+		}
+	}
+}
+
+// Pid is its process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output is what it wrote.
+func (p *Process) Output() string { return p.out.String() }
+
+// Kill ends it at once and waits.
+func (p *Process) Kill() {
+	p.stop.Do(func() { _ = p.cmd.Process.Kill() }) // it may have ended
+	<-p.done
+}
+
+// FreeAddr gives an address on the loopback interface where nobody listens.
+func FreeAddr() (string, error) {
+	for port := 21000 + os.Getpid()%500*20; port < 32000; port++ { // below the ports that connections take
+		if usedPort(port) {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		addr := l.Addr().String()
+		return addr, l.Close()
+	}
+	return "", errors.New("no free port below 32000")
+}
+
+var used sync.Map // ports given out by this process
+
+func usedPort(port int) bool {
+	_, again := used.LoadOrStore(port, true)
+	return again
+}
