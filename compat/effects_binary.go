@@ -26,8 +26,7 @@ func binaryType(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 	}
 	effects := binaryElement(wf, rf, p)
 	ws, rs := shapeOf(wf), shapeOf(rf)
-	switch {
-	case ws != single && rs == single: // the last one wins, messages merge
+	if ws != single && rs == single { // the last one wins, messages merge
 		effects = prepend(Loss, effects)
 		if !rf.HasPresence() {
 			effects = append(effects, Presence)

@@ -273,7 +273,7 @@ func group(hits []*hit) []*hit {
 			out = append(out, h)
 			continue
 		}
-		methods := append(first.methods, h.methods...)
+		methods := slices.Concat(first.methods, h.methods)
 		if h.effect.harm() < first.effect.harm() {
 			first.fact, first.effect, first.proof = h.fact, h.effect, h.proof
 		}

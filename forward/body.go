@@ -36,10 +36,10 @@ func (b *body) Read(p []byte) (int, error) {
 	b.began.Store(true)
 	n, err := b.src.Read(p)
 	b.n.Add(int64(n))
-	if err != nil && err != io.EOF { //nolint:errorlint // the bare value is the contract of io.Reader
+	if err != nil && err != io.EOF {
 		b.broken.CompareAndSwap(nil, &err)
 	}
-	if err == io.EOF { //nolint:errorlint // as above
+	if err == io.EOF {
 		b.whole.Store(true)
 		for name := range b.trailers {
 			if v := b.in.Trailer[name]; v != nil {

@@ -77,7 +77,7 @@ func copyBody(w http.ResponseWriter, res *http.Response) (n int64, err error) {
 				return n, fmt.Errorf("%w: %w", ErrClient, werr)
 			}
 		}
-		if rerr == io.EOF { //nolint:errorlint // the bare value is the contract of io.Reader
+		if rerr == io.EOF {
 			return n, nil
 		}
 		if rerr != nil {

@@ -195,7 +195,6 @@ func TestWrongSecretIsSaidAtOnce(t *testing.T) {
 // rawReader hands out what a test gives it, when the test says so.
 type rawReader struct {
 	data chan []byte
-	once sync.Once
 }
 
 func (r *rawReader) Read(p []byte) (int, error) {

@@ -121,7 +121,7 @@ func (g *Gateway) readPin(ctx context.Context, k owners.Key) (owners.Pin, owners
 //	owned      final            acquire
 //	owned      live, draining   use it
 //	owned      no record        the watcher finds out whether it is dead; wait
-func (g *Gateway) owned(pin owners.Pin, sess owners.Session, found bool) (t *Target, err error, done bool) { //nolint:staticcheck // done belongs last
+func (g *Gateway) owned(pin owners.Pin, sess owners.Session, found bool) (t *Target, err error, done bool) {
 	switch {
 	case pin.State != owners.Owned:
 		return nil, nil, false

@@ -90,7 +90,7 @@ func NewSID() string { return random128() }
 
 func random128() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
 

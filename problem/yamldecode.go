@@ -256,7 +256,7 @@ func (d *yamlDecoder) sequence(n ast.Node, v reflect.Value, path []string) {
 	}
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
 	for i, item := range seq.Values {
-		sub := append(path[:len(path):len(path)], strconv.Itoa(i))
+		sub := slices.Concat(path, []string{strconv.Itoa(i)})
 		if t := firstToken(item); t != nil && t.Position != nil {
 			d.places.at[placeKey(sub)] = position{t.Position.Line, t.Position.Column}
 		}

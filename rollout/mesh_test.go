@@ -92,9 +92,6 @@ type testHost struct {
 	most     atomic.Int64  // releases at a time
 	takes    time.Duration // one release
 	refuse   atomic.Bool
-
-	mu      sync.Mutex
-	objects int
 }
 
 func (m *mesh) host(name, version string) *testHost {

@@ -68,11 +68,6 @@ func (d *dirTree) readIn(root *os.Root, name, display string) ([]byte, error) {
 	return readBounded(f, display, info.Size())
 }
 
-func (d *dirTree) hasFile(p string) bool {
-	info, err := d.root.Stat(filepath.FromSlash(p))
-	return err == nil && info.Mode().IsRegular()
-}
-
 func readBounded(r io.Reader, name string, size int64) ([]byte, error) {
 	if size > maxFileBytes {
 		return nil, tooLarge(name)

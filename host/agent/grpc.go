@@ -121,7 +121,7 @@ type messages struct {
 func (m *messages) add(p []byte) {
 	for len(p) > 0 {
 		if m.left > 0 {
-			n := min(uint32(len(p)), m.left) //nolint:gosec // a body read is far below 4 GiB
+			n := min(uint32(len(p)), m.left) // a body read is far below 4 GiB
 			m.left -= n
 			p = p[n:]
 			if m.left == 0 {
@@ -152,7 +152,7 @@ type watchedBody struct {
 // Read counts what passes.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.c.received(p[:n], err == io.EOF) //nolint:errorlint // the bare value is the contract of io.Reader
+	b.c.received(p[:n], err == io.EOF)
 	return n, err
 }
 

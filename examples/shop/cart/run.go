@@ -27,8 +27,9 @@ func Main(version string, codec Codec, register func(grpc.ServiceRegistrar)) {
 	flag.DurationVar(&o.Idle, "idle", 10*time.Second, "how long a cart without a request stays in memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o, codec, register); err != nil {
+	err := run(ctx, o, codec, register)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "shop "+version+":", err)
 		os.Exit(1)
 	}

@@ -31,7 +31,7 @@ func (w *worker) watchSocket(ctx context.Context, cart int) {
 			w.counts.message()
 		}
 		w.counts.open(-1)
-		conn.CloseNow() //nolint:errcheck // it is closed already
+		conn.CloseNow()
 		if ctx.Err() == nil {
 			w.counts.reconnect()
 			pause(ctx)

@@ -58,8 +58,9 @@ func Main(version string, connect func(grpc.ClientConnInterface) API) {
 	flag.DurationVar(&o.Report, "report", 500*time.Millisecond, "how often to print the counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := Run(ctx, o, connect, os.Stdout); err != nil {
+	err := Run(ctx, o, connect, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "web "+version+":", err)
 		os.Exit(1)
 	}
