@@ -1,0 +1,158 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/testenv"
+)
+
+// plan says what a cluster is made of. Zero values are those in the comments.
+type plan struct {
+	addr     string        // of a Redis that stands alone, or the master; every process reaches it over a link of its own
+	url      string        // of the store instead, when there are no links
+	replicas int           // store.replicas
+	failover time.Duration // store.failover
+	values   string        // where values are kept; beside the pins
+	lease    time.Duration // 2s
+	broken   string        // see breakHost
+	stop     string        // the point at which host "one" stops itself
+	agents   int           // of the three hosts; the others are by library
+}
+
+// cluster is two gateways, control, and three hosts.
+type cluster struct {
+	*plan
+	t        *testing.T
+	dir      string
+	secret   string
+	xds      int
+	gateways []*gateway
+	control  *testenv.Process
+	hosts    []*objectHost
+}
+
+type gateway struct {
+	*testenv.Process
+	url   string
+	store *testenv.Proxy // gateway → Redis; nil when there is none
+}
+
+// objectHost is a host by library, or an agent with its upstream.
+type objectHost struct {
+	*testenv.Process
+	upstream *testenv.Process // nil by library
+	link     *testenv.Proxy   // gateways → host
+	store    *testenv.Proxy   // host → Redis; nil when there is none
+}
+
+const meshFile = `apiVersion: skewgate/v1
+kind: Mesh
+store: {url: %q, replicas: %d, failover: %v}
+listen: {gateway: "127.0.0.1:%d", picker: "127.0.0.1:%d", xds: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
+leases: {host: %v, max: %[8]v}
+auth: {meshSecretFile: %q}
+control: "127.0.0.1:%[6]d"
+classes:
+  List:
+    app: chaos
+    routes: ["/lists/{id}/**"]
+    limits: {holdFor: 3s}
+`
+
+// hostNames are stable, as names of pods are.
+var hostNames = []string{"one", "two", "three"}
+
+// startCluster starts everything and waits until objects are served.
+func startCluster(t *testing.T, p plan) *cluster {
+	t.Helper()
+	if p.lease == 0 {
+		p.lease = 2 * time.Second
+	}
+	c := &cluster{plan: &p, t: t, dir: t.TempDir(), xds: testenv.Port(t)}
+	c.secret = filepath.Join(c.dir, "secret")
+	if err := os.WriteFile(c.secret, []byte("a secret of the tests of faults\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	direct, _ := c.storeURL(false)
+	init := testenv.StartProcess(t, "store init", nil, skewgate, "store", "init", "--store", direct)
+	<-init.Ended()
+	if !strings.Contains(init.Output(), "open") && !strings.Contains(init.Output(), "ready") {
+		t.Fatalf("store init: %s", init.Output())
+	}
+	c.control = c.serve("control", "control", testenv.Port(t), direct)
+	for i := range 2 {
+		url, link := c.storeURL(true)
+		port := testenv.Port(t)
+		name := fmt.Sprintf("gateway-%d", i+1)
+		c.gateways = append(c.gateways, &gateway{c.serve(name, "gateway", port, url), fmt.Sprintf("http://127.0.0.1:%d", port), link})
+	}
+	for i, name := range hostNames {
+		c.hosts = append(c.hosts, c.startHost(name, i >= len(hostNames)-p.agents))
+	}
+	return c
+}
+
+// storeURL is the store's URL, over a link of its own where there are links.
+func (c *cluster) storeURL(linked bool) (string, *testenv.Proxy) {
+	c.t.Helper()
+	params := fmt.Sprintf("?replicas=%d&failover=%v", c.replicas, c.failover)
+	switch {
+	case c.url != "":
+		return c.url + params, nil
+	case !linked:
+		return "redis://" + c.addr + params, nil
+	}
+	p := testenv.NewProxy(c.t, c.addr)
+	return "redis://" + p.Addr + params, p
+}
+
+func (c *cluster) serve(name, role string, port int, store string) *testenv.Process {
+	c.t.Helper()
+	file := filepath.Join(c.dir, name+".yaml")
+	xds := c.xds
+	store, _, _ = strings.Cut(store, "?") // the file has its own keys for what follows
+	text := fmt.Sprintf(meshFile, store, c.replicas, c.failover, port, testenv.Port(c.t), xds, testenv.Port(c.t), c.lease, c.secret)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return testenv.StartProcess(c.t, name, nil, skewgate, "serve", "--config", file, "--role", role, "--id", name)
+}
+
+func (c *cluster) startHost(name string, agent bool) *objectHost {
+	c.t.Helper()
+	store, storeLink := c.storeURL(true)
+	listen := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
+	h := &objectHost{link: testenv.NewProxy(c.t, listen), store: storeLink}
+	if agent {
+		up, api := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t)), fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
+		h.upstream = testenv.StartProcess(c.t, "upstream of "+name, []string{roleEnv + "=upstream", "NAME=" + name, "LISTEN=" + up, "STORAGE=" + api}, os.Args[0])
+		h.Process = testenv.StartProcess(c.t, name, nil, skewgate, "agent", "--app", "chaos", "--version", "v1", "--class", "List",
+			"--upstream", "http://"+up, "--listen", listen, "--advertise", h.link.Addr, "--name", name, "--storage", api,
+			"--store", store, "--values", c.values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz")
+		return h
+	}
+	env := []string{
+		roleEnv + "=host", "NAME=" + name, "STORE=" + store, "VALUES=" + c.values, "LISTEN=" + listen,
+		"ADVERTISE=" + h.link.Addr, "SECRET=" + c.secret, "LEASE=" + c.lease.String(), brokenEnv + "=" + c.broken,
+	}
+	if name == hostNames[0] {
+		env = append(env, stopEnv+"="+c.stop)
+	}
+	h.Process = testenv.StartProcess(c.t, name, env, os.Args[0])
+	return h
+}
+
+// eventually polls until ok.
+func eventually(t *testing.T, what string, patience time.Duration, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v until %s", patience, what)
+		}
+	}
+}

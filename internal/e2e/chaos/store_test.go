@@ -1,0 +1,136 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/testenv"
+)
+
+// TestStoreFaults hurts a Redis without replicas that keeps what it acknowledged.
+func TestStoreFaults(t *testing.T) {
+	t.Parallel()
+	redis := testenv.StartRedis(t, durable...)
+	c := startCluster(t, plan{addr: redis.Addr, agents: 1})
+	faultsOf(t, c, []scenario{
+		{"the store is killed and comes back", func(c *cluster, l *load) {
+			redis.Kill()
+			time.Sleep(c.lease / 4)
+			redis.Start()
+		}},
+		{"the store is away beyond a lease", func(c *cluster, l *load) {
+			redis.Kill()
+			c.beyond()
+			redis.Start()
+		}},
+		{"the store stands still", func(c *cluster, l *load) {
+			redis.Pause()
+			c.beyond()
+			redis.Resume()
+		}},
+	})
+}
+
+// TestReplicaFaults hurts a master and its one replica, with replicas: 1.
+// While a copy is away nothing can be renewed, so nothing serves beyond a
+// lease: that is the price of n = 1, and it ends when the copy is back.
+func TestReplicaFaults(t *testing.T) {
+	t.Parallel()
+	master, replicas := testenv.RedisReplicas(t, 1, durable...)
+	c := startCluster(t, plan{addr: master.Addr, replicas: 1, agents: 1})
+	around := func(away, back func()) func(*cluster, *load) {
+		return func(c *cluster, _ *load) {
+			away()
+			c.beyond()
+			back()
+		}
+	}
+	faultsOf(t, c, []scenario{
+		{"the replica is killed", around(replicas[0].Kill, replicas[0].Start)},
+		{"the replica stands still", around(replicas[0].Pause, replicas[0].Resume)},
+		{"the master is killed", around(master.Kill, master.Start)},
+		{"the master stands still", around(master.Pause, master.Resume)},
+	})
+}
+
+// TestSentinelFailover has a failover under load: one master, two replicas,
+// three sentinels, replicas: 2. The old master comes back as a replica; until
+// then two copies are not to be had, and nothing is renewed.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	set := testenv.Sentinel(t, 2, 3)
+	c := startCluster(t, plan{url: set.URL(), replicas: 2, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1})
+	failover := func(away, back func(*testenv.RedisServer)) func(*cluster, *load) {
+		return func(c *cluster, l *load) {
+			old := set.Master()
+			away(old)
+			eventually(l.t, "the sentinels have another master", recovery, func() bool { m := set.Master(); return m != nil && m != old })
+			back(old)
+			eventually(l.t, "the old master follows the new one", recovery, func() bool { return set.Master().Info("connected_slaves") == "2" })
+		}
+	}
+	faultsOf(t, c, []scenario{
+		{"the master is killed", failover((*testenv.RedisServer).Kill, (*testenv.RedisServer).Start)},
+		{"the master stands still", failover((*testenv.RedisServer).Pause, (*testenv.RedisServer).Resume)},
+	})
+}
+
+// TestStoreForgets loses the data of the ownership store; the objects' values
+// are in PostgreSQL, which keeps them. What is left of the promise without a
+// replica: storage goes through one history, so acknowledged writes stay and
+// reads from storage are linearizable.
+func TestStoreForgets(t *testing.T) {
+	t.Parallel()
+	redis := testenv.StartRedis(t)
+	c := startCluster(t, plan{addr: redis.Addr, values: testenv.Postgres(t).URL, agents: 1})
+	client := redis.Client()
+	t.Run("FLUSHALL", func(t *testing.T) {
+		l := c.startLoad(t, false) // nobody acquires before every lease has ended: memory is fenced by time as well
+		for range 2 {
+			l.goOn(60)
+			if err := client.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			l.servedAgain("every object is served after FLUSHALL")
+		}
+		l.goOn(60)
+		l.clean()
+	})
+	t.Run("an empty restart", func(t *testing.T) {
+		l := c.startLoad(t, false)
+		l.goOn(60)
+		redis.Kill()
+		redis.Start()
+		l.servedAgain("every object is served after an empty restart")
+		l.clean()
+	})
+	t.Run("a restart from an old snapshot", func(t *testing.T) {
+		// Reads go to storage: until a host has heard of the other server, a quarter
+		// of a lease at most, it may answer from a memory that is behind.
+		l := c.startLoad(t, true)
+		l.goOn(60)
+		if err := client.Save(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := os.ReadFile(filepath.Join(redis.Dir, "dump.rdb"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range c.hosts { // pins move on: the snapshot names owners that are not
+			h.Kill()
+			l.servedAgain("every object is served without " + h.Name)
+			h.Start()
+			l.goOn(30)
+		}
+		redis.Kill()
+		if err := os.WriteFile(filepath.Join(redis.Dir, "dump.rdb"), snapshot, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		redis.Start()
+		l.servedAgain("every object is served after a rollback")
+		l.goOn(100)
+		l.clean()
+	})
+}
