@@ -23,7 +23,7 @@ type trace struct {
 
 	highest map[string]int64          // token of the last start, by object
 	running map[string]map[string]int // events under way, by object, then by "token/session"
-	user    map[string]string // session that used a token, by "object/token"
+	user    map[string]string         // session that used a token, by "object/token"
 	starts  []faults.Record
 	broken  map[string][]string // violations by invariant
 	moved   bool                // there are only planned moves: I1b holds
