@@ -58,7 +58,7 @@ func (a *api) active(ctx context.Context, s owners.Session, object string) *Acti
 func (a *api) askActive(ctx context.Context, s owners.Session, object string) (*Active, error) {
 	ctx, cancel := context.WithTimeout(ctx, activeWithin)
 	defer cancel()
-	u := url.URL{Scheme: "http", Host: s.Addr, Path: pathActive}
+	u := url.URL{Scheme: a.opt.Scheme, Host: s.Addr, Path: pathActive}
 	if object != "" {
 		u.RawQuery = url.Values{"object": {object}}.Encode()
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Ready    func(context.Context) []Check
 	Signer   *wire.Signer // to ask gates what is active there; nobody is asked
 	HTTP     *http.Client // likewise; http.DefaultClient
+	Scheme   string       // likewise; "http" when empty
 	Metrics  http.Handler // /metrics; 404
 	Console  http.Handler // /; 404
 	Token    string       // bearer token; none is asked for
@@ -86,6 +87,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.HTTP == nil {
 		o.HTTP = http.DefaultClient
+	}
+	if o.Scheme == "" {
+		o.Scheme = "http"
 	}
 	rdb, prefix := o.Store.Redis(), o.Store.Prefix()
 	a := &api{opt: o, audit: &audit{rdb, prefix + "audit", o.Logger}, schemas: &schemas{rdb, prefix}}

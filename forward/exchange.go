@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 
@@ -89,7 +91,7 @@ func (x *exchange) stage(err error) Stage {
 	switch {
 	case !x.got:
 		return NotSent
-	case refusedStream(err):
+	case refusedStream(err), RefusedCertificate(err) && !x.reused:
 		return NotSent
 	case x.wrote || x.conn == nil:
 		return Unknown
@@ -97,6 +99,23 @@ func (x *exchange) stage(err error) Stage {
 		return NotSent
 	}
 	return Unknown
+}
+
+// certificateAlerts are how crypto/tls words an upstream's alerts about a
+// client's certificate. A server sends them in place of finishing the
+// handshake, so whatever the client wrote after its own half (TLS 1.3) was not read.
+var certificateAlerts = []string{
+	"bad certificate", "unsupported certificate", "revoked certificate", "expired certificate", "unknown certificate",
+	"unknown certificate authority", "access denied", "certificate required",
+}
+
+// RefusedCertificate says that an upstream did not accept our certificate; nothing of the request was processed.
+func RefusedCertificate(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	return slices.Contains(certificateAlerts, strings.TrimPrefix(op.Err.Error(), "tls: "))
 }
 
 // refusedStream recognizes HTTP/2's two proofs that a stream was not

@@ -33,12 +33,12 @@ func (f *Forwarder) upgrade(ctx context.Context, w http.ResponseWriter, r *http.
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", proto)
 	if err := out.Write(up); err != nil {
-		return Result{Stage: Unknown, Err: fmt.Errorf("send upgrade to %s: %w", a.Addr, err)}
+		return Result{Stage: upgradeStage(err), Err: fmt.Errorf("send upgrade to %s: %w", a.Addr, err)}
 	}
 	br := bufio.NewReader(up)
 	res, err := finalResponse(br, out)
 	if err != nil {
-		return Result{Stage: Unknown, Err: fmt.Errorf("upgrade at %s: %w", a.Addr, err)}
+		return Result{Stage: upgradeStage(err), Err: fmt.Errorf("upgrade at %s: %w", a.Addr, err)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusSwitchingProtocols {
@@ -56,6 +56,14 @@ func (f *Forwarder) upgrade(ctx context.Context, w http.ResponseWriter, r *http.
 	}
 	_ = up.SetDeadline(time.Time{})
 	return join(ctx, w, res, proto, &end{conn: up, r: br}, a.Message)
+}
+
+// upgradeStage says what an error after the first byte proves.
+func upgradeStage(err error) Stage {
+	if RefusedCertificate(err) {
+		return NotSent
+	}
+	return Unknown
 }
 
 func (f *Forwarder) dialUpgrade(ctx context.Context, addr string) (net.Conn, error) {

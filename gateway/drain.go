@@ -73,6 +73,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 		d.close()
 	}
 	d.mu.Unlock()
+	defer g.plain.Close()
 	defer g.forward.Close()
 	select {
 	case <-d.idle:

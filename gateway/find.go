@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 
+	"github.com/skewgate/skewgate/forward"
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/internal/mtls"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -48,12 +52,35 @@ func (pinned) refused(ctx context.Context, c *call, t *Target, ref wire.Refusal,
 	c.g.metrics.refusal(reason)
 	c.ev.Refusals++
 	c.ev.Resends++
-	if ref.Reason == wire.ReasonAuth {
-		return &wire.Problem{Code: wire.NoHost, Detail: fmt.Sprintf(
-			"host %s does not accept this gateway's signature: their secrets differ, or their clocks by more than %v", t.Host, wire.AuthWindow)}
+	if p := distrusted(t, ref, why); p != nil {
+		c.g.log.Warn("a host does not accept this gateway, or the other way round", "host", t.Host, "addr", t.Addr, "why", p.Detail)
+		return p
 	}
 	c.hold.e.drop(t, ref.Token)
 	return c.hold.refused(ctx, why)
+}
+
+// distrusted says that host and gateway do not accept each other, which no
+// waiting mends; nil means something else.
+func distrusted(t *Target, ref wire.Refusal, why *waitError) *wire.Problem {
+	detail := ""
+	var peer *mtls.PeerError
+	var record tls.RecordHeaderError
+	switch {
+	case ref.Reason == wire.ReasonAuth:
+		detail = fmt.Sprintf("does not accept this gateway's signature: their secrets differ, or their clocks by more than %v", wire.AuthWindow)
+	case ref.Reason == wire.ReasonTLS:
+		detail = "serves TLS, and this gateway speaks plain HTTP: auth.tls is missing in its mesh file"
+	case errors.As(why.err, &peer):
+		detail = "is not trusted: " + peer.Error()
+	case errors.As(why.err, &record):
+		detail = "speaks plain HTTP, and this gateway wants TLS: the host runs without certificates"
+	case forward.RefusedCertificate(why.err):
+		detail = "does not accept this gateway's certificate: " + why.err.Error()
+	default:
+		return nil
+	}
+	return &wire.Problem{Code: wire.NoHost, Detail: "host " + hostWord(t) + " " + detail, Err: why.err}
 }
 
 // hashed finds by rendezvous over the hosts: mode affinity. There is no pin and no fence.

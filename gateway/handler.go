@@ -18,7 +18,8 @@ import (
 type Gateway struct {
 	opt     Options
 	log     *slog.Logger
-	forward *forward.Forwarder
+	forward *forward.Forwarder // to hosts
+	plain   *forward.Forwarder // to upstreams of observed classes, which have no gate and no certificate of ours
 	metrics *metrics
 
 	snap       atomic.Pointer[snapshot]
@@ -33,10 +34,13 @@ type Gateway struct {
 // New makes a Gateway. It serves nothing until SetTable.
 func New(o Options) *Gateway {
 	o = o.withDefaults()
+	plain := o.Forward
+	plain.TLS = nil
 	g := &Gateway{
 		opt:        o,
 		log:        o.Logger.With("gateway", o.ID),
 		forward:    forward.New(o.Forward),
+		plain:      forward.New(plain),
 		pins:       newPins(o.CachedPins),
 		storeSlots: make(chan struct{}, o.StoreCalls),
 	}
@@ -168,6 +172,13 @@ func (c *call) resolve(ctx context.Context) (*Target, error) {
 	}
 }
 
+func (c *call) forwarder() *forward.Forwarder {
+	if c.req.Class.Mode == routing.ModeObserve {
+		return c.g.plain
+	}
+	return c.g.forward
+}
+
 // send makes one attempt. again means that the host did not start it and it may be sent again.
 func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 	body, err := c.body.attempt()
@@ -177,7 +188,7 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
 	a := attempt{call: c, target: t, doubt: c.g.watch(t, c.cancel)}
 	defer a.doubt.stop()
-	result := c.g.forward.Do(ctx, c.w, c.r, forward.Attempt{
+	result := c.forwarder().Do(ctx, c.w, c.r, forward.Attempt{
 		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
 	})
 	switch result.Stage {

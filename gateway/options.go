@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skewgate/skewgate/forward"
+	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -55,11 +56,12 @@ type Options struct {
 	Logger         *slog.Logger          // nil: silent
 	Registry       prometheus.Registerer // nil: metrics are kept and shown to nobody
 	TrustedCallers []netip.Prefix        // peers whose Skewgate-Caller and X-Forwarded-* are believed
+	CallerIDs      *routing.SPIFFE       // nil: Skewgate-Caller of trusted peers says who calls; else certificates do
 	VersionHeader  string                // response header with the version, observe mode; Skewgate-Object-Version
-	Forward        forward.Options
-	CachedPins     int           // 262144
-	StoreCalls     int           // at a time; 256
-	HostRefresh    time.Duration // at most one reading of all sessions in so long; 250ms
+	Forward        forward.Options       // its TLS is for hosts; upstreams of observed classes are spoken to without
+	CachedPins     int                   // 262144
+	StoreCalls     int                   // at a time; 256
+	HostRefresh    time.Duration         // at most one reading of all sessions in so long; 250ms
 }
 
 func (o Options) withDefaults() Options {

@@ -85,8 +85,12 @@ func (g *Gateway) pick(ctx context.Context, r *http.Request, o PickOptions, ev *
 		ev.Host, ev.ObjectVersion, ev.Override = t.Host, t.Version, d.overrideAnswer(t.Version)
 		h := http.Header{}
 		g.stamp(h, key, t, o.Refuse)
-		if req.Caller == "" {
+		switch req.Caller {
+		case "":
 			h[wire.HeaderCaller] = nil
+		case r.Header.Get(wire.HeaderCaller): // as it was sent
+		default:
+			h[wire.HeaderCaller] = []string{req.Caller}
 		}
 		return Pick{Target: t, Key: key, Header: h, Event: ev}, nil
 	}

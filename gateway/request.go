@@ -58,11 +58,7 @@ func (g *Gateway) parse(s *snapshot, r *http.Request) (Request, error) {
 			req.ID, req.HasID, req.IDTwice = ids[0], true, len(ids) > 1
 		}
 	}
-	if req.Trusted {
-		if c := h.Get(wire.HeaderCaller); wellFormedCaller(c) {
-			req.Caller = c
-		}
-	}
+	req.Caller = g.callerOf(r, req.Trusted)
 	req.Preview = h.Get(wire.HeaderPreview)
 	if req.Overrides = strings.Join(h.Values(wire.HeaderVersionOverrides), ", "); req.Overrides == "" {
 		req.Overrides = strings.Join(h.Values(headerCloudflareOverrides), ", ")

@@ -9,11 +9,12 @@ import (
 const maxHeaderBytes = 60 << 10
 
 // NewServer makes the HTTP server that a gateway wants around it: HTTP/1.1 and
-// HTTP/2 without TLS, no limit on how long a stream may last, and limits on
+// HTTP/2, without TLS or, where its TLSConfig is set afterwards, with it, no limit on how long a stream may last, and limits on
 // what a slow or hostile peer may hold.
 func NewServer(g *Gateway) *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           g.withReady(),

@@ -14,8 +14,8 @@ import (
 // clean removes from a client's head what only we, or a trusted peer, may say.
 func clean(h http.Header, req Request, remote string) {
 	wire.Strip(h)
-	if req.Caller == "" {
-		h.Del(wire.HeaderCaller)
+	if h.Del(wire.HeaderCaller); req.Caller != "" {
+		h[wire.HeaderCaller] = []string{req.Caller}
 	}
 	if !req.Trusted {
 		for name := range h {

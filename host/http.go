@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -149,13 +150,14 @@ func (h *Host) server() *http.Server {
 	p.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler: h, Protocols: p, TLSConfig: h.opt.TLS, ReadHeaderTimeout: 30 * time.Second,
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 10000},
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 10000},
+		ErrorLog: slog.NewLogLogger(h.opt.Logger.Handler(), slog.LevelWarn), // TLS handshakes that failed, and why
 	}
 }
 
 func (h *Host) serve(srv *http.Server, l net.Listener) error {
 	if h.opt.TLS != nil {
-		return srv.ServeTLS(l, "", "")
+		return srv.ServeTLS(tlsListener{l}, "", "")
 	}
 	return srv.Serve(l)
 }

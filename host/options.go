@@ -34,7 +34,9 @@ type Options struct {
 	// TLS only peers on the loopback interface are believed.
 	SecretFile string // file with the mesh's secret; SKEWGATE_SECRET_FILE
 	Secret     []byte
-	// TLS serves over TLS. With ClientAuth RequireAndVerifyClientCert a verified
+	// MTLS serves over TLS and lets in gateways by their certificates.
+	MTLS MTLS
+	// TLS serves over TLS of one's own making. With ClientAuth RequireAndVerifyClientCert any verified
 	// client certificate is enough; otherwise a secret is needed as well.
 	TLS *tls.Config
 
@@ -92,7 +94,8 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.Secret = []byte(strings.TrimSpace(string(b)))
 	}
-	return o, o.validate()
+	o, err := o.withTLS()
+	return o, errors.Join(err, o.validate())
 }
 
 func (o Options) validate() error {

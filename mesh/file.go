@@ -53,14 +53,38 @@ type authYAML struct {
 }
 
 type tlsYAML struct {
+	CertFile string   `yaml:"certFile"`
+	KeyFile  string   `yaml:"keyFile"`
+	CAFile   string   `yaml:"caFile"`
+	Hosts    []string `yaml:"hosts"`
+}
+
+func (y *tlsYAML) tls() *TLS {
+	if y == nil {
+		return nil
+	}
+	t := TLS(*y)
+	return &t
+}
+
+type callersYAML struct {
+	Identity string          `yaml:"identity"`
+	Trust    []string        `yaml:"trust"`
+	SPIFFE   string          `yaml:"spiffe"`
+	TLS      *callersTLSYAML `yaml:"tls"`
+}
+
+type callersTLSYAML struct {
 	CertFile string `yaml:"certFile"`
 	KeyFile  string `yaml:"keyFile"`
 	CAFile   string `yaml:"caFile"`
 }
 
-type callersYAML struct {
-	Identity string   `yaml:"identity"`
-	Trust    []string `yaml:"trust"`
+func (y *callersTLSYAML) tls() *TLS {
+	if y == nil {
+		return nil
+	}
+	return &TLS{CertFile: y.CertFile, KeyFile: y.KeyFile, CAFile: y.CAFile}
 }
 
 type classYAML struct {
@@ -126,9 +150,12 @@ func (y *meshYAML) mesh(file string) *Mesh {
 		Store:   Store{URL: y.Store.URL, Replicas: y.Store.Replicas},
 		Listen:  Listen(y.Listen),
 		Leases:  Leases(y.Leases),
-		Auth:    Auth{MeshSecretFile: y.Auth.MeshSecretFile, AdminTokenFile: y.Auth.AdminTokenFile},
+		Auth:    Auth{MeshSecretFile: y.Auth.MeshSecretFile, AdminTokenFile: y.Auth.AdminTokenFile, TLS: y.Auth.TLS.tls()},
 		Control: y.Control,
-		Callers: Callers{Identity: Identity(y.Callers.Identity)},
+		Callers: Callers{Identity: Identity(y.Callers.Identity), TLS: y.Callers.TLS.tls()},
+	}
+	if t, err := routing.ParseSPIFFE(y.Callers.SPIFFE); err == nil {
+		m.Callers.SPIFFE = &t
 	}
 	m.Store.Failover = y.Store.failover()
 	if m.Control == "" {

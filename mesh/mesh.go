@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/internal/mtls"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/problem"
 )
@@ -59,6 +60,18 @@ type Auth struct {
 	Secret         []byte // its content without surrounding white space; Load reads it, Parse does not
 	AdminTokenFile string
 	AdminToken     []byte // as Secret; empty asks for none
+	TLS            *TLS   // mutual TLS with hosts; nil is none
+}
+
+// TLS is mutual TLS between gateways and hosts' gates.
+type TLS struct {
+	CertFile, KeyFile, CAFile string
+	Hosts                     []string // names that hosts' certificates carry
+}
+
+// Files gives them as the TLS package takes them.
+func (t TLS) Files() mtls.Files {
+	return mtls.Files{CertFile: t.CertFile, KeyFile: t.KeyFile, CAFile: t.CAFile, Peers: t.Hosts}
 }
 
 // Identity says where a caller's app@version comes from.
@@ -74,6 +87,15 @@ const (
 type Callers struct {
 	Identity Identity
 	Trust    []netip.Prefix
+	SPIFFE   *routing.SPIFFE // with mtls: where a certificate's URI says who calls
+	TLS      *TLS            // with mtls: the gateway's listener serves TLS; Hosts is not used. nil: without
+}
+
+// Listener gives the files of a gateway's listener for workers, where TLS is set.
+func (c Callers) Listener() mtls.Files {
+	f := c.TLS.Files()
+	f.Peers = []string{"*"} // the connection does not decide who may call
+	return f
 }
 
 // Class finds a class by name.
@@ -123,6 +145,7 @@ func load(path string) (*Mesh, fingerprint, error) {
 	}
 	m.Auth.Secret, problems = readSecret(problems, places, m.Auth.MeshSecretFile, "meshSecretFile")
 	m.Auth.AdminToken, problems = readSecret(problems, places, m.Auth.AdminTokenFile, "adminTokenFile")
+	problems = m.checkTLS(problems, places)
 	print := fingerprintOf(data, m.Auth.Secret, m.Auth.AdminToken)
 	if err := problems.Err(); err != nil {
 		return nil, print, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/problem"
 )
 
@@ -265,13 +266,46 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 func TestNeedsRestartNamesTheKeys(t *testing.T) {
 	a := parseFile(t, "testdata/right/full.yaml")
 	b := parseFile(t, "testdata/right/full.yaml")
-	b.Classes, b.Callers = nil, Callers{}
+	b.Classes = nil
 	if got := a.NeedsRestart(b); got != nil {
-		t.Errorf("classes and callers need no restart, got %v", got)
+		t.Errorf("classes need no restart, got %v", got)
 	}
-	b.Listen.Gateway, b.Store.Replicas = ":1", 0
-	if got := a.NeedsRestart(b); !reflect.DeepEqual(got, []string{"store", "listen"}) {
+	b.Listen.Gateway, b.Store.Replicas, b.Callers = ":1", 0, Callers{}
+	if got := a.NeedsRestart(b); !reflect.DeepEqual(got, []string{"store", "listen", "callers"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// Certificates are read when the file is loaded, and what is wrong with them has its place in it.
+func TestLoadReadsCertificates(t *testing.T) {
+	ca := testenv.NewCA(t)
+	cert, key := ca.Issue("gateway", "spiffe://shop.example/gateway")
+	load := func(cert, key string) (*Mesh, error) {
+		file := filepath.Join(t.TempDir(), "mesh.yaml")
+		text := fmt.Sprintf("apiVersion: skewgate/v1\nkind: Mesh\nstore: {url: embedded}\nauth: {tls: {certFile: %s, keyFile: %s, caFile: %s, hosts: [\"spiffe://shop.example/hosts/*\"]}}\n"+
+			"callers: {identity: mtls, spiffe: \"spiffe://shop.example/app/{app}/version/{version}\", tls: {certFile: %[1]s, keyFile: %[2]s, caFile: %[3]s}}\n"+
+			"classes: {Cart: {app: shop, routes: [\"/c/{id}\"]}}\n", cert, key, ca.File)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return Load(file)
+	}
+	m, err := load(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Auth.TLS.Hosts[0] != "spiffe://shop.example/hosts/*" || m.Callers.TLS.CertFile != cert || m.Callers.Identity != IdentityMTLS {
+		t.Errorf("loaded as %+v, %+v", m.Auth.TLS, m.Callers)
+	}
+	if app, version, ok := m.Callers.SPIFFE.Match("spiffe://shop.example/app/web/version/v41"); !ok || app != "web" || version != "v41" {
+		t.Errorf("the caller is %s@%s, %v", app, version, ok)
+	}
+	if _, err := load(cert, "/nowhere/key.pem"); err == nil || !strings.Contains(err.Error(), "mesh.yaml:4:8: auth.tls: key /nowhere/key.pem cannot be read") {
+		t.Errorf("a missing key: %v", err)
+	}
+	oldCert, oldKey := ca.IssueFor("old", time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour))
+	if _, err := load(oldCert, oldKey); err == nil || !strings.Contains(err.Error(), "expired at") {
+		t.Errorf("an expired certificate: %v", err)
 	}
 }
 

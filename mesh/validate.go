@@ -124,34 +124,6 @@ func (v *validator) address(path []string, addr string, listener bool) {
 	}
 }
 
-func (v *validator) auth() {
-	a := v.yaml.Auth
-	if a.TLS != nil {
-		// Read and refused: a mesh that looked encrypted and was not would be worse.
-		v.fail(at("auth", "tls"), "use auth.meshSecretFile, and encrypt the network between gateways and hosts by other means",
-			"mutual TLS between gateways and hosts is not supported yet")
-		return
-	}
-	if a.MeshSecretFile == "" && v.yaml.Store.URL != "" && !v.mesh.Store.Embedded() {
-		v.fail(at("auth"), "make a secret with: head -c 32 /dev/urandom | base64 > FILE; then write auth: {meshSecretFile: FILE}",
-			"auth names no meshSecretFile: anybody who reaches a host could speak as a gateway")
-	}
-}
-
-func (v *validator) callers() {
-	c := v.yaml.Callers
-	v.oneOf(at("callers", "identity"), c.Identity, string(IdentityHeader), string(IdentityMTLS))
-	if c.Identity == string(IdentityMTLS) {
-		v.fail(at("callers", "identity"), "use identity: header, and let a trusted edge set Skewgate-Caller from the certificate",
-			"reading the caller from a certificate is not supported yet")
-	}
-	for i, t := range c.Trust {
-		if _, err := parseTrust(t); err != nil {
-			v.fail(at("callers", "trust", strconv.Itoa(i)), "write an address or a prefix such as 10.0.0.0/8", "callers.trust has %q, which is no IP prefix", t)
-		}
-	}
-}
-
 // oneOf reports a word that is not one of known.
 func (v *validator) oneOf(path []string, got string, known ...string) {
 	if !slices.Contains(known, got) {

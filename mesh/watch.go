@@ -102,7 +102,7 @@ func (w *watcher) touched() string {
 }
 
 // NeedsRestart lists the top-level keys that differ in next and that a running
-// process does not take over; classes and callers are taken over live.
+// process does not take over; classes are taken over live, and what is in certificate files by whoever uses them.
 func (m *Mesh) NeedsRestart(next *Mesh) []string {
 	var keys []string
 	add := func(key string, a, b any) {
@@ -115,5 +115,6 @@ func (m *Mesh) NeedsRestart(next *Mesh) []string {
 	add("leases", m.Leases, next.Leases)
 	add("auth", m.Auth, next.Auth)
 	add("control", m.Control, next.Control)
+	add("callers", m.Callers, next.Callers)
 	return keys
 }

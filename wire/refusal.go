@@ -15,6 +15,7 @@ const (
 	ReasonSession   = "session"   // the stamp names another session, or this one is closing
 	ReasonStale     = "stale"     // the storage or the store knows a newer owner
 	ReasonAuth      = "auth"      // the stamp is missing or wrong
+	ReasonTLS       = "tls"       // the gate serves TLS and was spoken to without
 )
 
 // Refusal is what a gate says in HeaderRefusal when it refuses a request.

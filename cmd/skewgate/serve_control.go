@@ -48,7 +48,7 @@ func (s *server) addControl() error {
 func (s *server) newRollouts() *rollout.Controller {
 	if s.rollouts == nil {
 		s.rollouts = rollout.NewController(rollout.Options{
-			Store: s.store, Classes: s.currentClasses, Signer: s.signer, Replica: s.id, Logger: s.log,
+			Store: s.store, Classes: s.currentClasses, Signer: s.signer, HTTP: s.hosts.client, Scheme: s.hosts.scheme, Replica: s.id, Logger: s.log,
 		})
 	}
 	return s.rollouts
@@ -59,7 +59,7 @@ func (s *server) addAdmin() error {
 	s.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o := admin.Options{
 		Store: s.store, Rollouts: s.newRollouts().Rollouts, Skew: skew.NewReader(s.store.Redis(), s.store.Prefix()),
-		Classes: s.currentClasses, Ready: s.checks, Signer: s.signer,
+		Classes: s.currentClasses, Ready: s.checks, Signer: s.signer, HTTP: s.hosts.client, Scheme: s.hosts.scheme,
 		Console: console.Handler(),
 		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}),
 		Token:   string(s.mesh.Auth.AdminToken), Logger: s.log,

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/skewgate/skewgate/forward"
 	"github.com/skewgate/skewgate/gateway"
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/mesh"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout"
 	"github.com/skewgate/skewgate/rollout/skew"
@@ -37,10 +40,12 @@ func (s *server) newGateway() (*gateway.Gateway, error) {
 		ID: s.id, Store: s.store, Signer: s.signer, Watcher: s.watcher,
 		Recorder:       recorder{tallies: tallies, moves: moves},
 		Budget:         rollout.NewBudget(s.store.Redis(), s.store.Prefix(), s.currentClasses),
-		Releaser:       &wire.ReleaseClient{Signer: s.signer},
+		Releaser:       &wire.ReleaseClient{Signer: s.signer, HTTP: s.hosts.client, Scheme: s.hosts.scheme},
+		Forward:        forward.Options{TLS: s.hosts.tls},
 		Logger:         s.log,
 		Registry:       s.reg,
 		TrustedCallers: s.mesh.Callers.Trust,
+		CallerIDs:      s.callerIDs(),
 	})
 	client, err := xds.NewClient(xds.Options{
 		Addr: s.mesh.Control, NodeID: s.id, Logger: s.log, Registry: s.reg,
@@ -63,14 +68,35 @@ func (s *server) addGateway() error {
 	if err != nil {
 		return err
 	}
-	s.add("gateway", func(ctx context.Context) error { return s.serveUntilDrained(ctx, gateway.NewServer(g), l, g) })
+	srv := gateway.NewServer(g)
+	srv.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	if srv.TLSConfig, err = callersTLS(s.mesh, s.log); err != nil {
+		return err
+	}
+	s.add("gateway", func(ctx context.Context) error { return s.serveUntilDrained(ctx, srv, l, g) })
 	return nil
+}
+
+// callerIDs reads callers' certificates, where the mesh file says so.
+func (s *server) callerIDs() *routing.SPIFFE {
+	if s.mesh.Callers.Identity != mesh.IdentityMTLS {
+		return nil
+	}
+	return s.mesh.Callers.SPIFFE
+}
+
+// serveOn serves with TLS where it is configured.
+func serveOn(srv *http.Server, l net.Listener) error {
+	if srv.TLSConfig != nil {
+		return srv.ServeTLS(l, "", "")
+	}
+	return srv.Serve(l)
 }
 
 // serveUntilDrained serves until ctx ends, then lets requests end.
 func (s *server) serveUntilDrained(ctx context.Context, srv *http.Server, l net.Listener, g *gateway.Gateway) error {
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- serveOn(srv, l) }()
 	select {
 	case err := <-failed:
 		return err

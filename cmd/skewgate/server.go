@@ -29,6 +29,7 @@ type server struct {
 	log    *slog.Logger
 	mesh   *mesh.Mesh // as at start; classes below follow the file
 	signer *wire.Signer
+	hosts  hostLink
 	store  *owners.Store
 	reg    *prometheus.Registry
 
@@ -75,6 +76,9 @@ func newServer(ctx context.Context, env *Env, m *mesh.Mesh, o serveOptions) (_ *
 			name = "skewgate"
 		}
 		s.id = fmt.Sprintf("%s-%d", name, os.Getpid())
+	}
+	if s.hosts, err = newHostLink(m, s.log); err != nil {
+		return nil, err
 	}
 	if err := s.openStore(ctx); err != nil {
 		return nil, err

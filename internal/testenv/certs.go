@@ -47,8 +47,15 @@ func NewCA(t testing.TB) *CA {
 // and as client; uris (such as a SPIFFE id) are in it too.
 func (ca *CA) Issue(name string, uris ...string) (certFile, keyFile string) {
 	ca.t.Helper()
+	return ca.IssueFor(name, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), uris...)
+}
+
+// IssueFor is Issue for a time of validity, which may be over.
+func (ca *CA) IssueFor(name string, from, until time.Time, uris ...string) (certFile, keyFile string) {
+	ca.t.Helper()
 	key := newKey(ca.t)
 	tmpl := template(name)
+	tmpl.NotBefore, tmpl.NotAfter = from, until
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	tmpl.IPAddresses, tmpl.DNSNames = []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost", name}
