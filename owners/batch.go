@@ -13,10 +13,13 @@ import (
 // call that finds a free runner goes out at once and alone, calls that come
 // while all runners wait for the store are sent together when one is back.
 // Most of the cost of a short script is its round trip. Calls of one batch
-// share nothing else: each has its own reply and error.
+// share nothing else but, where replicas are waited for, the WAIT behind them:
+// it answers for all that its connection has written.
 type batcher struct {
-	rdb     redis.UniversalClient
-	timeout time.Duration
+	rdb      redis.UniversalClient
+	timeout  time.Duration
+	replicas int           // n of the WAIT behind each batch; 0: none
+	wait     time.Duration // how long that may take
 
 	mu      sync.Mutex
 	running int
@@ -29,26 +32,28 @@ const (
 	maxBatch = 256
 )
 
-// A call is one script with what it is run with; done is closed when v and err stand.
+// A call is one script with what it is run with; done is closed when the rest stands.
 type call struct {
 	script script
 	keys   []string
 	args   []any
-	v      any
-	err    error
 	done   chan struct{}
+
+	v     any
+	acked int64 // replicas that have its writes
+	err   error
 }
 
 // do runs c and returns the script's answer. When ctx ends before it is
 // answered the call may still run.
 func (b *batcher) do(ctx context.Context, c *call) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
 	b.mu.Lock()
 	if b.running == runners {
 		c.done = make(chan struct{})
 		b.waiting = append(b.waiting, c)
 		b.mu.Unlock()
-		ctx, cancel := context.WithTimeout(ctx, b.timeout)
-		defer cancel()
 		select {
 		case <-c.done:
 			return c.v, c.err
@@ -58,14 +63,14 @@ func (b *batcher) do(ctx context.Context, c *call) (any, error) {
 	}
 	b.running++
 	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	v, err := b.rdb.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
-	b.next()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return b.rdb.Eval(ctx, c.script.src, c.keys, c.args...).Result()
+	if b.replicas > 0 {
+		b.pipeline(ctx, false, []*call{c})
+	} else {
+		c.v, c.err = b.rdb.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
 	}
-	return v, err
+	b.next()
+	b.again(ctx, c)
+	return c.v, c.err
 }
 
 // next gives the runner that is free now to those that wait, if there are any.
@@ -100,10 +105,27 @@ func (b *batcher) drain() {
 func (b *batcher) send(batch []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
+	b.pipeline(ctx, false, batch)
+	for _, c := range batch {
+		b.again(ctx, c)
+		close(c.done)
+	}
+}
+
+// pipeline sends a batch, and WAIT behind it on the same connection.
+func (b *batcher) pipeline(ctx context.Context, text bool, batch []*call) {
 	cmds := make([]*redis.Cmd, len(batch))
+	var wait *redis.Cmd
 	_, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, c := range batch {
-			cmds[i] = p.EvalSha(ctx, c.script.sha, c.keys, c.args...)
+			if text {
+				cmds[i] = p.Eval(ctx, c.script.src, c.keys, c.args...)
+			} else {
+				cmds[i] = p.EvalSha(ctx, c.script.sha, c.keys, c.args...)
+			}
+		}
+		if b.replicas > 0 {
+			wait = p.Do(ctx, "WAIT", b.replicas, b.wait.Milliseconds())
 		}
 		return nil
 	})
@@ -112,12 +134,18 @@ func (b *batcher) send(batch []*call) {
 		if c.err == nil && err != nil && cmds[i].Val() == nil {
 			c.err = err // the pipeline broke before it was sent
 		}
-		if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
-			c.v, c.err = b.rdb.Eval(ctx, c.script.src, c.keys, c.args...).Result()
+		if c.err == nil && wait != nil {
+			c.acked, c.err = wait.Int64()
 		}
-		close(c.done)
 	}
 }
 
-// wait returns when no batch runs any more.
-func (b *batcher) wait() { b.wg.Wait() }
+// again sends a call with its text when the server has forgotten the script: it has not run.
+func (b *batcher) again(ctx context.Context, c *call) {
+	if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
+		b.pipeline(ctx, true, []*call{c})
+	}
+}
+
+// rest returns when no batch runs any more.
+func (b *batcher) rest() { b.wg.Wait() }

@@ -35,9 +35,7 @@ func (s *Store) pipelineDurable(ctx context.Context, sc script, text bool, keys 
 		} else {
 			ran = p.EvalSha(ctx, sc.sha, keys, args...)
 		}
-		if sc.name != "confirm" { // a renewal tells which server has it
-			server, replication = p.Info(ctx, "server"), p.Info(ctx, "replication")
-		}
+		server, replication = p.Info(ctx, "server"), p.Info(ctx, "replication") // which server has it
 		if s.opt.Replicas > 0 {
 			wait = p.Do(ctx, "WAIT", s.opt.Replicas, s.waitTimeout().Milliseconds())
 		}
@@ -56,9 +54,7 @@ func (s *Store) pipelineDurable(ctx context.Context, sc script, text bool, keys 
 	if err != nil {
 		return reply{}, fail("run "+sc.name, true, err)
 	}
-	if server != nil {
-		r.runID = runID(server.Val(), replication.Val())
-	}
+	r.runID = runID(server.Val(), replication.Val())
 	if wait != nil {
 		if r.acked, err = wait.Int64(); err != nil {
 			return reply{}, fail("run "+sc.name, true, err)

@@ -109,10 +109,16 @@ func (s *Store) Confirm(ctx context.Context, k Key, sid string, token int64) (bo
 	if err := validClaim(k, sid, token); err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}
-	r, err := s.runDurable(ctx, s.scripts.confirm, []string{pinKey(k)}, sid, FormatToken(token))
+	c := &call{script: s.scripts.confirm, keys: []string{pinKey(k)}, args: []any{sid, FormatToken(token)}}
+	v, err := s.confirms.do(ctx, c)
+	if err != nil {
+		return false, fmt.Errorf("confirm %s: %w", k, fail("run confirm", true, err))
+	}
+	r, err := decodeReply(v)
 	if err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}
+	r.acked = c.acked
 	if _, err := r.pin(k); err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}

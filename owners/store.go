@@ -35,6 +35,7 @@ type Store struct {
 	opt      Options
 	scripts  scripts
 	calls    *batcher
+	confirms *batcher     // durable, beside the calls that are not
 	maxLease atomic.Int64 // as the store says; nanoseconds
 }
 
@@ -52,6 +53,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{rdb: target.client(o), opt: o, scripts: all}
 	s.calls = &batcher{rdb: s.rdb, timeout: s.callTimeout()}
+	s.confirms = &batcher{rdb: s.rdb, timeout: s.callTimeout(), replicas: o.Replicas, wait: s.waitTimeout()}
 	if err := s.checkMeta(ctx); err != nil {
 		s.rdb.Close()
 		return nil, fmt.Errorf("open store %s: %w", target.Redacted(), err)
@@ -114,7 +116,8 @@ func (s *Store) learnMaxLease(ms string) {
 // Close ends the connections.
 func (s *Store) Close() error {
 	err := s.rdb.Close() // ends the calls that run
-	s.calls.wait()
+	s.calls.rest()
+	s.confirms.rest()
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Work is what one round of one contender did.
+// Round is what one round of one contender did.
 type Work struct {
 	Ops     int
 	Elapsed time.Duration
