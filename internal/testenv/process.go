@@ -78,6 +78,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Ended is closed when the process is gone.
 func (p *Process) Ended() <-chan struct{} { return p.done }
 
+// Gone says whether the process has ended.
+func (p *Process) Gone() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Output is what it has written so far.
 func (p *Process) Output() string { return p.out.String() }
 

@@ -20,7 +20,7 @@ type plan struct {
 	values   string        // where values are kept; beside the pins
 	lease    time.Duration // 2s
 	broken   string        // see breakHost
-	stop     string        // the point at which host "one" stops itself
+	stop     string        // the point at which a host by library stops itself after SIGUSR1
 	agents   int           // of the three hosts; the others are by library
 }
 
@@ -138,10 +138,7 @@ func (c *cluster) startHost(name string, agent bool) *objectHost {
 	}
 	env := []string{
 		roleEnv + "=host", "NAME=" + name, "STORE=" + store, "VALUES=" + c.values, "LISTEN=" + listen,
-		"ADVERTISE=" + h.link.Addr, "SECRET=" + c.secret, "LEASE=" + c.lease.String(), brokenEnv + "=" + c.broken,
-	}
-	if name == hostNames[0] {
-		env = append(env, stopEnv+"="+c.stop)
+		"ADVERTISE=" + h.link.Addr, "SECRET=" + c.secret, "LEASE=" + c.lease.String(), brokenEnv + "=" + c.broken, stopEnv + "=" + c.stop,
 	}
 	h.Process = testenv.StartProcess(c.t, name, env, os.Args[0])
 	return h

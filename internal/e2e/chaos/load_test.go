@@ -35,30 +35,40 @@ type load struct {
 	c      *cluster
 	rec    *history.Recorder
 	names  []string
-	stored bool // reads go to storage, never to memory
+	kind   kind
 	client *http.Client
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
 	served map[string]time.Duration // by object: when the last acknowledged operation was called
+	owner  map[string]string        // by object: the host that answered last
 	strays map[string]int           // answers that nobody promised
 	oks    atomic.Int64
 }
 
+// kind says what the clients do.
+type kind int
+
+const (
+	mixed        kind = iota // all of it
+	fromStorage              // reads go to storage, never to memory
+	readersApart             // half the clients read memory through the first gateway, half append through the second
+)
+
 // startLoad starts clients on objects that no other load knows, and waits until all are served.
-func (c *cluster) startLoad(t *testing.T, stored bool) *load {
+func (c *cluster) startLoad(t *testing.T, k kind) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{
-		t: t, c: c, rec: history.NewRecorder(), stored: stored, cancel: cancel,
+		t: t, c: c, rec: history.NewRecorder(), kind: k, cancel: cancel,
 		client: &http.Client{
 			Timeout: clientTimeout,
 			Transport: &http.Transport{
 				MaxIdleConnsPerHost: objects * clientsPerObject, DialContext: (&net.Dialer{Timeout: time.Second}).DialContext,
 			},
 		},
-		served: map[string]time.Duration{}, strays: map[string]int{},
+		served: map[string]time.Duration{}, owner: map[string]string{}, strays: map[string]int{},
 	}
 	prefix := rand.Uint32()
 	for i := range objects {
@@ -85,11 +95,11 @@ func (l *load) run(ctx context.Context, client int, object string) {
 	at := client
 	for ctx.Err() == nil {
 		value := 0
-		if rand.IntN(5) < 3 {
+		if l.kind == readersApart && client%2 == 1 || l.kind != readersApart && rand.IntN(5) < 3 {
 			value = l.rec.Value()
 		}
 		op, reached := l.do(client, object, value, l.c.gateways[at%len(l.c.gateways)])
-		if !reached || rand.IntN(4) == 0 {
+		if l.kind != readersApart && (!reached || rand.IntN(4) == 0) {
 			at++
 		}
 		l.rec.Add(op)
@@ -108,7 +118,7 @@ func (l *load) do(client int, object string, value int, gw *gateway) (op history
 	switch {
 	case value != 0:
 		method, url = http.MethodPost, fmt.Sprintf("%sappend?v=%d", url, value)
-	case l.stored || rand.IntN(3) == 0:
+	case l.kind == fromStorage || l.kind == mixed && rand.IntN(3) == 0:
 		url += "?stored=1"
 	}
 	r, err := http.NewRequest(method, url, http.NoBody)
@@ -136,6 +146,7 @@ func (l *load) do(client int, object string, value int, gw *gateway) (op history
 		l.oks.Add(1)
 		l.mu.Lock()
 		l.served[object] = max(l.served[object], op.Call)
+		l.owner[object] = resp.Header.Get("Served-By")
 		l.mu.Unlock()
 	}
 	return op, true
@@ -193,6 +204,24 @@ func (l *load) goOn(n int64) {
 	eventually(l.t, fmt.Sprintf("%d more operations are acknowledged", n), recovery, func() bool { return l.oks.Load() >= from+n })
 }
 
+// busiest gives the host by library that serves the most objects.
+func (l *load) busiest() *objectHost {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := map[string]int{}
+	for _, name := range l.owner {
+		n[name]++
+	}
+	best := l.c.hosts[0]
+	for _, h := range l.c.hosts {
+		if h.upstream == nil && n[h.Name] > n[best.Name] {
+			best = h
+		}
+	}
+	l.t.Logf("%s serves %d of %d objects", best.Name, n[best.Name], len(l.names))
+	return best
+}
+
 // outcomes counts what was not acknowledged so far.
 func (l *load) outcomes() (refused, doubtful int) {
 	for _, op := range l.rec.Ops() {
@@ -214,7 +243,7 @@ func (l *load) judge() history.Report {
 	l.stop()
 	for i, object := range l.names {
 		eventually(l.t, "the last reading of "+object, recovery, func() bool {
-			l.stored = true // nobody else reads it now
+			l.kind = fromStorage // nobody else reads it now
 			op, _ := l.do(1000+i, object, 0, l.c.gateways[rand.IntN(len(l.c.gateways))])
 			if op.Outcome == history.OK {
 				l.rec.Add(op)

@@ -32,7 +32,7 @@ import (
 const (
 	roleEnv   = "SKEWGATE_CHAOS_ROLE" // host, upstream
 	brokenEnv = "SKEWGATE_CHAOS_BROKEN"
-	stopEnv   = "SKEWGATE_CHAOS_STOP" // a faults.Point at which the process stops itself, once
+	stopEnv   = "SKEWGATE_CHAOS_STOP" // a faults.Point at which the process stops itself after SIGUSR1
 )
 
 var skewgate string // the binary
@@ -130,20 +130,25 @@ func (u unfenced) Write(ctx context.Context, o string, _ storage.Fence, b storag
 	return u.Driver.Write(ctx, o, anybody, b)
 }
 
-// stopOnce stops the process, as SIGSTOP from outside would, when it reaches
-// p for the first time after armedAfter: by then there is load.
+// stopOnce stops the process, as SIGSTOP from outside would, when it reaches p
+// for the first time after it was sent SIGUSR1.
 func stopOnce(p faults.Point) func(faults.Point, string) {
-	begin, stopped := time.Now(), atomic.Bool{}
+	var armed atomic.Bool
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	go func() { // for as long as the process lives
+		for range signals {
+			armed.Store(true)
+		}
+	}()
 	return func(at faults.Point, _ string) {
-		if at == p && time.Since(begin) > armedAfter && stopped.CompareAndSwap(false, true) {
+		if at == p && armed.CompareAndSwap(true, false) {
 			fmt.Println("stopped at", p)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			time.Sleep(5 * time.Millisecond) // the signal may take effect after the call
 		}
 	}
 }
-
-const armedAfter = 1500 * time.Millisecond
 
 // runUpstream is a host that speaks plain HTTP, for an agent.
 func runUpstream() error {

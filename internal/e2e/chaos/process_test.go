@@ -24,7 +24,7 @@ type scenario struct {
 func faultsOf(t *testing.T, c *cluster, scenarios []scenario) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			l := c.startLoad(t, false)
+			l := c.startLoad(t, mixed)
 			l.goOn(60)
 			s.run(c, l)
 			l.servedAgain("every object is served in the end")
@@ -54,12 +54,12 @@ func stopped(c *cluster, l *load, p *testenv.Process) {
 func TestProcessFaults(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, plan{addr: testenv.Redis(t, durable...), agents: 1})
-	const byLibrary, agent = 0, 2
+	const agent = 2
 	faultsOf(t, c, []scenario{
 		{"a gateway is killed", func(c *cluster, l *load) { killed(l, c.gateways[0].Process) }},
 		{"a gateway stands still", func(c *cluster, l *load) { stopped(c, l, c.gateways[0].Process) }},
-		{"a host is killed", func(c *cluster, l *load) { killed(l, c.hosts[byLibrary].Process) }},
-		{"a host stands still", func(c *cluster, l *load) { stopped(c, l, c.hosts[byLibrary].Process) }},
+		{"a host is killed", func(c *cluster, l *load) { killed(l, l.busiest().Process) }},
+		{"a host stands still", func(c *cluster, l *load) { stopped(c, l, l.busiest().Process) }},
 		{"an agent is killed", func(c *cluster, l *load) { killed(l, c.hosts[agent].Process) }},
 		{"an agent stands still", func(c *cluster, l *load) { stopped(c, l, c.hosts[agent].Process) }},
 		{"an upstream is killed", func(c *cluster, l *load) {
@@ -83,7 +83,7 @@ func TestProcessFaults(t *testing.T) {
 func TestPlanned(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, plan{addr: testenv.Redis(t, durable...), agents: 1, lease: 6 * time.Second})
-	l := c.startLoad(t, false)
+	l := c.startLoad(t, mixed)
 	refused, doubtful := l.outcomes()
 	for _, h := range c.hosts[1:] {
 		l.goOn(60)

@@ -1,0 +1,124 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/testenv"
+)
+
+// TestNemesis hurts whatever it likes, several things at once, for a fixed
+// time, and lets everything heal at the end. SKEWGATE_CHAOS_SEED repeats a
+// choice of faults (not their exact timing), SKEWGATE_CHAOS_TIME makes it longer.
+func TestNemesis(t *testing.T) {
+	t.Parallel()
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SKEWGATE_CHAOS_SEED"), fmt.Sprint(rand.Uint32())), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasts, err := time.ParseDuration(cmp.Or(os.Getenv("SKEWGATE_CHAOS_TIME"), "20s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := testenv.StartRedis(t, durable...)
+	c := startCluster(t, plan{addr: server.Addr, agents: 1})
+	l := c.startLoad(t, mixed)
+	n := &nemesis{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), victims: c.victims(server)}
+	t.Logf("SKEWGATE_CHAOS_SEED=%d", seed)
+	for end := time.Now().Add(lasts); time.Now().Before(end); {
+		n.act()
+		time.Sleep(200*time.Millisecond + time.Duration(n.rnd.IntN(800))*time.Millisecond)
+	}
+	n.healAll()
+	l.servedAgain("every object is served after all of it")
+	l.goOn(60)
+	l.clean()
+}
+
+// victim is something that can be hurt in some ways, one at a time.
+type victim struct {
+	name  string
+	hurts []hurt
+	heal  func() // nil while it is well
+}
+
+type hurt struct {
+	name       string
+	begin, end func()
+}
+
+func onProcess(p *testenv.Process) *victim {
+	return &victim{name: p.Name, hurts: []hurt{{"killed", p.Kill, p.Start}, {"stopped", p.Pause, p.Resume}}}
+}
+
+func onLink(name string, p *testenv.Proxy) *victim {
+	v := &victim{name: name}
+	for _, s := range spoils {
+		v.hurts = append(v.hurts, hurt{s.name, func() { s.begin(p) }, func() { s.end(p) }})
+	}
+	return v
+}
+
+// victims are the processes, the links and the store.
+func (c *cluster) victims(server *testenv.RedisServer) []*victim {
+	all := []*victim{
+		{name: "the store", hurts: []hurt{{"killed", server.Kill, server.Start}, {"stopped", server.Pause, server.Resume}}},
+		onProcess(c.control),
+	}
+	for _, g := range c.gateways {
+		all = append(all, onProcess(g.Process), onLink(g.Name+" to store", g.store))
+	}
+	for _, h := range c.hosts {
+		all = append(all, onProcess(h.Process), onLink("gateways to "+h.Name, h.link), onLink(h.Name+" to store", h.store))
+		if h.upstream != nil {
+			all = append(all, onProcess(h.upstream))
+		}
+	}
+	return all
+}
+
+// nemesis chooses.
+type nemesis struct {
+	t       *testing.T
+	rnd     *rand.Rand
+	victims []*victim
+}
+
+// act hurts one that is well, or heals one that is not.
+func (n *nemesis) act() {
+	v := n.victims[n.rnd.IntN(len(n.victims))]
+	if v.heal != nil {
+		n.t.Logf("%s heals", v.name)
+		v.heal()
+		v.heal = nil
+		return
+	}
+	h := v.hurts[n.rnd.IntN(len(v.hurts))]
+	n.t.Logf("%s: %s", v.name, h.name)
+	h.begin()
+	v.heal = h.end
+	if n.rnd.IntN(2) == 0 { // enough of it: another one heals
+		for _, i := range n.rnd.Perm(len(n.victims)) {
+			if w := n.victims[i]; w != v && w.heal != nil {
+				n.t.Logf("%s heals", w.name)
+				w.heal()
+				w.heal = nil
+				return
+			}
+		}
+	}
+}
+
+func (n *nemesis) healAll() {
+	for _, v := range n.victims {
+		if v.heal != nil {
+			v.heal()
+			v.heal = nil
+		}
+	}
+}
