@@ -132,6 +132,9 @@ func newCompatCheckCommand(env *Env) *cobra.Command {
 		Long:  "check compares two versions in both directions, on every leg, and shows each finding with a message.\n\n" + inputHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			r, manifest, err := compatCheck(cmd.Context(), env, &flags, &inputs)
 			if err != nil {
 				return compatError(err)

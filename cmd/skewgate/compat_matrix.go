@@ -24,6 +24,9 @@ func newCompatMatrixCommand(env *Env) *cobra.Command {
 			"and --object name versions of apps that play one. APP@VERSION needs no name.\n\n" + inputHelp,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			opts := flags.options()
 			versions, manifest, err := matrixVersions(cmd.Context(), flags.loading(env, opts), args, workers, objects)
 			if err != nil {
@@ -47,7 +50,8 @@ func newCompatMatrixCommand(env *Env) *cobra.Command {
 // matrixVersions loads what was named, in the order in which it was named.
 func matrixVersions(ctx context.Context, opts schema.Options, both, workers, objects []string) ([]compat.Version, *schema.Manifest, error) {
 	var versions []compat.Version
-	var manifest *schema.Manifest
+	var inputs []schema.Input
+	var options []schema.Options
 	seen := make(map[string]bool)
 	for _, part := range []struct {
 		args           []string
@@ -68,13 +72,16 @@ func matrixVersions(ctx context.Context, opts schema.Options, both, workers, obj
 			}
 			opts := opts
 			opts.Name = name
-			set, err := schema.Load(ctx, in, opts)
-			if err != nil {
-				return nil, nil, err
-			}
-			versions = append(versions, compat.Version{Name: name, Set: set, Worker: part.worker, Object: part.object})
-			manifest = set.Manifest
+			inputs, options = append(inputs, in), append(options, opts)
+			versions = append(versions, compat.Version{Name: name, Worker: part.worker, Object: part.object})
 		}
 	}
-	return versions, manifest, nil
+	sets, err := schema.LoadEach(ctx, inputs, options)
+	if err != nil || len(sets) == 0 {
+		return nil, nil, err
+	}
+	for i, set := range sets {
+		versions[i].Set = set
+	}
+	return versions, sets[len(sets)-1].Manifest, nil
 }

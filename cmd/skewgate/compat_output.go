@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -37,7 +39,7 @@ func (o *compatOutput) destinations() ([]destination, error) {
 		formats = []string{"text"}
 	}
 	var out []destination
-	toStdout := ""
+	toStdout, toFile := "", make(map[string]string)
 	for _, f := range formats {
 		name, file, hasFile := strings.Cut(f, "=")
 		if !slices.Contains(report.Formats, name) {
@@ -52,29 +54,60 @@ func (o *compatOutput) destinations() ([]destination, error) {
 			}
 			toStdout = name
 		}
+		if file != "" {
+			file = filepath.Clean(file)
+		}
+		if other := toFile[file]; hasFile && other != "" {
+			return nil, fmt.Errorf("--format %s and --format %s both go to %s\n    → give each a file of its own", other, name, file)
+		}
+		toFile[file] = name
 		out = append(out, destination{name, file})
 	}
 	return out, nil
 }
 
-// write renders every format before it writes any, and ends with the exit
-// status of the verdict. m is the new side's manifest.
-func (o *compatOutput) write(env *Env, r *report.Report, m *schema.Manifest) error {
+// check refuses what cannot be written, before a check has taken its time.
+func (o *compatOutput) check() error {
 	destinations, err := o.destinations()
 	if err != nil {
 		return err
 	}
-	failOn := o.failOn
-	if failOn == "" {
-		failOn = "error"
-		if m != nil && m.Compat.FailOn != "" {
-			failOn = m.Compat.FailOn
-		}
+	if o.failOn != "" && !slices.Contains(schema.FailOns, o.failOn) {
+		return fmt.Errorf("--fail-on %q: use %s", o.failOn, strings.Join(schema.FailOns, " or "))
 	}
-	if !slices.Contains(schema.FailOns, failOn) {
-		return fmt.Errorf("--fail-on %q: use %s", failOn, strings.Join(schema.FailOns, " or "))
+	for _, d := range destinations {
+		info, err := os.Stat(d.file)
+		if d.file == "" || err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+			continue // a pipe's reader would take a look for the end
+		}
+		f, err := openReport(d.file)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", d.format, err)
+		}
+		f.discard()
+	}
+	return nil
+}
+
+// write renders every format, opens every file, and only then writes: a file
+// that cannot be had leaves nothing half-written. It ends with the exit status
+// of the verdict. m is the new side's manifest.
+func (o *compatOutput) write(env *Env, r *report.Report, m *schema.Manifest) (err error) {
+	destinations, err := o.destinations()
+	if err != nil {
+		return err
+	}
+	failOn := cmp.Or(o.failOn, "error")
+	if o.failOn == "" && m != nil && m.Compat.FailOn != "" {
+		failOn = m.Compat.FailOn
 	}
 	rendered := make([]bytes.Buffer, len(destinations))
+	files := make([]*reportFile, len(destinations))
+	defer func() {
+		for _, f := range files {
+			f.discard() // what was committed is nobody's to discard
+		}
+	}()
 	for i, d := range destinations {
 		opts := report.Options{
 			Colour:  d.file == "" && d.format == "text" && colourful(env),
@@ -83,12 +116,18 @@ func (o *compatOutput) write(env *Env, r *report.Report, m *schema.Manifest) err
 		if err := report.Render(&rendered[i], d.format, r, opts); err != nil {
 			return err
 		}
+		if d.file == "" {
+			continue
+		}
+		if files[i], err = openReport(d.file); err != nil {
+			return fmt.Errorf("write %s: %w", d.format, err)
+		}
 	}
 	for i, d := range destinations {
-		if d.file == "" {
-			_, err = env.Stdout.Write(rendered[i].Bytes())
+		if d.file != "" {
+			err = files[i].commit(rendered[i].Bytes())
 		} else {
-			err = os.WriteFile(d.file, rendered[i].Bytes(), 0o644)
+			_, err = env.Stdout.Write(rendered[i].Bytes())
 		}
 		if err != nil {
 			return fmt.Errorf("write %s: %w", d.format, err)

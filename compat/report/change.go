@@ -65,6 +65,9 @@ func (c *change) alsoText() string {
 // maxAlso is how many other legs and directions a person is told.
 const maxAlso = 6
 
+// harmless says that nobody needs to do anything.
+func (c *change) harmless() bool { return c.Severity != "error" && c.Severity != "warning" }
+
 // sentence says a change in one line, for annotations.
 func (c *change) sentence() string {
 	text := c.Message

@@ -12,7 +12,7 @@ var Formats = []string{"text", "json", "sarif", "junit", "github", "gitlab", "ma
 // Options say how a rendering looks.
 type Options struct {
 	Colour  bool // text: on a terminal
-	Verbose bool // text, markdown: unfold what is harmless
+	Verbose bool // text, markdown: unfold what is harmless; sarif, gitlab: list it
 	FailOn  string
 	Version string // of the tool, for sarif
 }
@@ -31,7 +31,7 @@ func Render(w io.Writer, format string, r *Report, opts Options) error {
 	case "github":
 		return GitHub(w, r)
 	case "gitlab":
-		return GitLab(w, r)
+		return GitLab(w, r, opts)
 	case "markdown":
 		return Markdown(w, r, opts)
 	default:

@@ -24,11 +24,12 @@ type gitlabLines struct {
 	Begin int `json:"begin"`
 }
 
-// GitLab writes a code quality report.
-func GitLab(w io.Writer, r *Report) error {
+// GitLab writes a code quality report. What is harmless is in it when
+// opts.Verbose: a merge request lists each entry.
+func GitLab(w io.Writer, r *Report, opts Options) error {
 	issues := []gitlabIssue{}
 	for _, c := range changes(r) {
-		if !c.InWindow || c.Waived {
+		if !c.InWindow || c.Waived || c.harmless() && !opts.Verbose {
 			continue
 		}
 		severity := map[string]string{"error": "critical", "warning": "minor"}[c.Severity]
@@ -37,7 +38,7 @@ func GitLab(w io.Writer, r *Report) error {
 		}
 		at := c.at()
 		if at == nil {
-			at = &Place{}
+			at = &Place{File: "."} // GitLab needs a path
 		}
 		issues = append(issues, gitlabIssue{
 			Description: c.sentence(),

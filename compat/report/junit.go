@@ -7,15 +7,20 @@ import (
 )
 
 type junitSuites struct {
-	XMLName xml.Name     `xml:"testsuites"`
-	Suites  []junitSuite `xml:"testsuite"`
+	XMLName  xml.Name     `xml:"testsuites"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"` // always 0: an error of the check itself has no report
+	Suites   []junitSuite `xml:"testsuite"`
 }
 
 type junitSuite struct {
 	Name     string      `xml:"name,attr"`
 	Tests    int         `xml:"tests,attr"`
 	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
 	Skipped  int         `xml:"skipped,attr"`
+	Time     string      `xml:"time,attr"`
 	Cases    []junitCase `xml:"testcase"`
 }
 
@@ -24,8 +29,9 @@ type junitCase struct {
 	Name      string        `xml:"name,attr"`
 	File      string        `xml:"file,attr,omitempty"`
 	Line      int           `xml:"line,attr,omitempty"`
-	Failure   *junitFailure `xml:"failure"`
+	Time      string        `xml:"time,attr"`
 	Skipped   *junitSkipped `xml:"skipped"`
+	Failure   *junitFailure `xml:"failure"`
 	Output    string        `xml:"system-out,omitempty"`
 }
 
@@ -43,20 +49,18 @@ type junitSkipped struct {
 // status is a failure; one that is waived, or outside of the window, is
 // skipped; a class without a finding has one case that passes.
 func JUnit(w io.Writer, r *Report, opts Options) error {
+	byClass := make(map[string][]junitCase)
+	for _, c := range changes(r) {
+		byClass[c.Class] = append(byClass[c.Class], junitCaseOf(c, opts.FailOn))
+	}
 	suites := junitSuites{}
-	all := changes(r)
 	for _, class := range r.Classes {
-		suite := junitSuite{Name: class.Class}
-		for _, c := range all {
-			if c.Class == class.Class {
-				suite.Cases = append(suite.Cases, junitCaseOf(c, opts.FailOn))
-			}
+		cases := byClass[class.Class]
+		if len(cases) == 0 {
+			cases = []junitCase{{ClassName: class.Class, Name: "compatible", Time: noTime}}
 		}
-		if len(suite.Cases) == 0 {
-			suite.Cases = []junitCase{{ClassName: class.Class, Name: "compatible"}}
-		}
-		for _, c := range suite.Cases {
-			suite.Tests++
+		suite := junitSuite{Name: class.Class, Tests: len(cases), Time: noTime, Cases: cases}
+		for _, c := range cases {
 			if c.Failure != nil {
 				suite.Failures++
 			}
@@ -64,6 +68,8 @@ func JUnit(w io.Writer, r *Report, opts Options) error {
 				suite.Skipped++
 			}
 		}
+		suites.Tests += suite.Tests
+		suites.Failures += suite.Failures
 		suites.Suites = append(suites.Suites, suite)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -78,12 +84,20 @@ func JUnit(w io.Writer, r *Report, opts Options) error {
 	return err
 }
 
+// noTime is what readers of JUnit want to have: a report has no durations, so
+// that the same check gives the same bytes.
+const noTime = "0"
+
 func junitCaseOf(c *change, failOn string) junitCase {
-	x := junitCase{ClassName: c.Class, Name: fmt.Sprintf("%s %s (%s)", c.Rule, c.Path, c.Severity)}
+	x := junitCase{ClassName: c.Class, Time: noTime, Name: fmt.Sprintf("%s %s (%s)", c.Rule, c.Path, c.Severity)}
 	if at := c.at(); at != nil {
 		x.File, x.Line = at.File, at.Line
 	}
-	text := c.Message + "\nalso: " + c.alsoText() + "\nbreaks: " + c.When + c.reach() + "\nfix: " + c.Fix
+	text := c.Message
+	if also := c.alsoText(); also != "" {
+		text += "\nalso: " + also
+	}
+	text += "\nbreaks: " + c.When + c.reach() + "\nfix: " + c.Fix
 	switch {
 	case c.Waived:
 		x.Skipped = &junitSkipped{Message: "waived: " + c.Reason}

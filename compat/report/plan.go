@@ -9,6 +9,7 @@ import (
 // PlanText writes a plan for people.
 func PlanText(w io.Writer, p *Plan, opts Options) error {
 	t := &textWriter{color: opts.Colour}
+	p = p.printable()
 	t.printf("%s  order: %s\n", t.paint(bold, p.Old+" → "+p.New), t.paint(bold, orderText(p.Order)))
 	switch p.Rollback {
 	case RollbackSafe:

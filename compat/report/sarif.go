@@ -51,7 +51,7 @@ type (
 	}
 	sarifLocation struct {
 		ID               *int                   `json:"id,omitempty"`
-		PhysicalLocation sarifPhysicalLocation  `json:"physicalLocation"`
+		PhysicalLocation *sarifPhysicalLocation `json:"physicalLocation,omitempty"`
 		LogicalLocations []sarifLogicalLocation `json:"logicalLocations,omitempty"`
 		Message          *sarifMessage          `json:"message,omitempty"`
 	}
@@ -78,7 +78,9 @@ type (
 const home = "https://github.com/skewgate/skewgate"
 
 // SARIF writes SARIF 2.1.0 for code scanning. Findings outside of the window
-// are left out: they are no problem of this change.
+// are left out: they are no problem of this change. What is harmless is in it
+// when opts.Verbose: code scanning makes an alert of each result, and takes at
+// most 25,000.
 func SARIF(w io.Writer, r *Report, opts Options) error {
 	run := sarifRun{
 		Tool:       sarifTool{Driver: sarifDriver{Name: "skewgate compat", Version: opts.Version, InformationURI: home, Rules: []sarifRule{}}},
@@ -88,7 +90,7 @@ func SARIF(w io.Writer, r *Report, opts Options) error {
 	}
 	index := make(map[string]int)
 	for _, c := range changes(r) {
-		if !c.InWindow {
+		if !c.InWindow || c.harmless() && !opts.Verbose {
 			continue
 		}
 		if _, ok := index[c.Rule]; !ok {
@@ -120,9 +122,7 @@ func sarifResultOf(c *change, rule int) sarifResult {
 		Properties: map[string]any{"class": c.Class, "leg": c.Leg, "writer": c.Writer, "reader": c.Reader,
 			"effect": c.Effect, "encodings": c.encodings, "reached": c.Reached},
 	}
-	if at := c.at(); at != nil {
-		x.Locations = []sarifLocation{sarifLocationOf(at, c.Path)}
-	}
+	x.Locations = []sarifLocation{sarifLocationOf(c.at(), c.Path)}
 	if c.New != nil && c.Old != nil {
 		old := sarifLocationOf(c.Old, c.Path)
 		zero := 0
@@ -136,10 +136,11 @@ func sarifResultOf(c *change, rule int) sarifResult {
 }
 
 func sarifLocationOf(at *Place, path string) sarifLocation {
-	l := sarifLocation{
-		PhysicalLocation: sarifPhysicalLocation{ArtifactLocation: sarifArtifact{URI: uriPath(at.File)}},
-		LogicalLocations: []sarifLogicalLocation{{FullyQualifiedName: path}},
+	l := sarifLocation{LogicalLocations: []sarifLogicalLocation{{FullyQualifiedName: path}}}
+	if at == nil {
+		return l
 	}
+	l.PhysicalLocation = &sarifPhysicalLocation{ArtifactLocation: sarifArtifact{URI: uriPath(at.File)}}
 	if at.Line > 0 {
 		l.PhysicalLocation.Region = &sarifRegion{StartLine: at.Line, StartColumn: max(at.Column, 1)}
 	}

@@ -16,6 +16,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // opts.Verbose.
 func Text(w io.Writer, r *Report, opts Options) error {
 	t := &textWriter{color: opts.Colour}
+	r = r.printable()
 	t.head(r)
 	t.table(r)
 	for _, g := range groups(r, opts.Verbose) {
@@ -110,11 +111,15 @@ func (t *textWriter) conflict(r *Report) {
 		return
 	}
 	var objects, workers, always []*change
+	type counted struct{ leg, writer, rule, path string }
+	seen := make(map[counted]bool) // in another encoding it is the same change
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		if f.Severity != "error" && f.DefaultSeverity != "error" {
+		key := counted{f.Leg, f.Writer, f.Rule, f.Path}
+		if f.Severity != "error" && f.DefaultSeverity != "error" || seen[key] {
 			continue
 		}
+		seen[key] = true
 		c := &change{Finding: *f}
 		switch {
 		case f.Leg == "state" && f.Writer == "old":
@@ -284,13 +289,16 @@ func (t *textWriter) notices(notices []Notice) {
 	}
 }
 
-func (t *textWriter) foot(r *Report) {
+func (t *textWriter) foot(r *Report) { t.printf("\n%s\n", footText(r)) }
+
+// footText counts what was found and what was checked.
+func footText(r *Report) string {
 	s := r.Summary
 	line := fmt.Sprintf("%s, %s, %s", counts(s.Errors, "error"), counts(s.Warnings, "warning"), counts(s.Infos, "info"))
 	if s.Waived > 0 {
 		line += fmt.Sprintf(", %d waived", s.Waived)
 	}
-	t.printf("\n%s in %s of %s.\n", line, counts(s.Checks, "check"), classesText(r))
+	return fmt.Sprintf("%s in %s of %s.", line, counts(s.Checks, "check"), classesText(r))
 }
 
 func classesText(r *Report) string {
