@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout"
 	"github.com/skewgate/skewgate/rollout/assign"
+	"github.com/skewgate/skewgate/rollout/skew"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -42,6 +44,7 @@ type view struct {
 	all      []owners.Session
 	classes  map[string]routing.Class
 	records  map[string]*rollout.Record
+	matrices skew.Matrices
 }
 
 func (a *api) view(ctx context.Context) (*view, error) {
@@ -53,7 +56,11 @@ func (a *api) view(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{sessions: map[string]owners.Session{}, all: all, classes: map[string]routing.Class{}, records: map[string]*rollout.Record{}}
+	matrices, err := a.opt.Skew.Matrices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{matrices: matrices, sessions: map[string]owners.Session{}, all: all, classes: map[string]routing.Class{}, records: map[string]*rollout.Record{}}
 	for _, s := range all {
 		v.sessions[s.ID] = s
 	}
@@ -102,8 +109,13 @@ func (v *view) assigned(class routing.Class, k owners.Key, o Object) (version, w
 		return "", err.Error()
 	}
 	share := fmt.Sprintf("%s has %.4g %%", first, assign.Normalize(deployment)[first])
-	want := rollout.Desired(deployment, v.usableHosts(class), k.Class, k.ID)
+	place := rollout.Placement{Deployment: deployment, Class: class, Hosts: v.usableHosts(class), Matrix: v.matrices[class.Name]}
+	want := place.Desired(k.ID, o.Version)
 	switch {
+	case o.Version != "" && o.Version != first && place.Hosts[first] > 0 && want != first:
+		return cmp.Or(want, o.Version), share + ", but cannot read the state that " + o.Version + " stored"
+	case want == "" && len(place.Hosts) > 0:
+		return first, share + ", but no ready host, and no other version that is known to read its state stands in"
 	case want == "":
 		return first, share + ", but no deployed version has a ready host"
 	case want != first:

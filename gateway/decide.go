@@ -37,7 +37,7 @@ type decision struct {
 	class   *routing.Class
 	key     owners.Key
 	preview string
-	by      string // what is hashed for the assignment: the id, or the client's version key
+	by      string // what is hashed for the assignment: the id; without a pin the client's version key, if it sent one
 
 	asked    string // version that an override asks for; "" when none is
 	override string // why an override is ignored already; "" while it may still apply
@@ -51,8 +51,8 @@ type decision struct {
 // decide makes the decision for a request, or says why there is none.
 func decide(s *snapshot, req Request, key owners.Key) (decision, error) {
 	d := decision{snap: s, class: req.Class, key: key, preview: req.Preview, by: key.ID}
-	if req.VersionKey != "" {
-		d.by = req.VersionKey
+	if req.VersionKey != "" && req.Class.Mode != routing.ModeOwn {
+		d.by = req.VersionKey // an owned object has one version, whoever calls
 	}
 	if req.Preview != "" {
 		if err := checkPreview(s.table, req); err != nil {
@@ -100,6 +100,7 @@ const (
 	ignoredNoHost    = "no-host"     // no ready host of that version
 	ignoredBudget    = "move-budget" // the class's moves are used up
 	ignoredMode      = "mode"        // the class is only observed
+	ignoredState     = "state"       // that version is known not to read the object's state
 )
 
 // readOverride gives the version asked for, or why it cannot be had.
@@ -157,32 +158,53 @@ var errNoVersion = errors.New("no version has a ready host")
 // first. last is the version that ran it last, "" for none.
 //
 //	override stands           that version
-//	app has a deployment      by assignment; strictVersion leaves only the first, host or no host
+//	app has a deployment      by assignment (assign.Choice); strictVersion leaves only the first, host or no host
 //	no deployment, preview    follow: last if it has a host, then whatever hosts it hashes to
 func (d *decision) versions(last string) ([]string, error) {
 	if v := d.wanted(); v != "" {
-		if d.ready(v) {
+		switch {
+		case !d.ready(v):
+			d.override = ignoredNoHost
+		case last != "" && !d.reads(last, v):
+			d.override = ignoredState
+		default:
 			return []string{v}, nil
 		}
-		d.override = ignoredNoHost
 	}
 	live := d.snap.table.Versions(d.class.Name, d.class.App, d.preview)
-	deployed := d.snap.assign[d.class.App]
-	if len(deployed) == 0 || d.preview != "" {
+	if !d.deployed() {
 		return d.follow(live, last)
 	}
-	ranked := assign.Ranked(deployed, d.class.Name, d.by)
-	if len(ranked) == 0 {
-		return nil, fmt.Errorf("%w: all weights of %s are zero", errNoVersion, d.class.App)
+	choice := assign.Choice{
+		Versions: d.snap.assign[d.class.App], Class: d.class.Name, ID: d.by, Last: last,
+		Ready: func(v string) bool { return slices.Contains(live, v) }, Reads: d.reads, Strict: d.class.StrictVersion,
 	}
-	if d.class.StrictVersion {
-		ranked = ranked[:1]
+	if ready := choice.Now(); len(ready) > 0 {
+		return ready, nil
 	}
-	ready := slices.DeleteFunc(slices.Clone(ranked), func(v string) bool { return !slices.Contains(live, v) })
-	if len(ready) == 0 {
-		return nil, fmt.Errorf("%w: %s should run %v, ready are %v", errNoVersion, d.class.App, ranked, live)
+	return nil, d.nobody(choice, live)
+}
+
+// nobody says why no version may run the object now.
+func (d *decision) nobody(c assign.Choice, live []string) error {
+	may := c.Assigned()
+	if len(may) == 0 {
+		return fmt.Errorf("%w: all weights of %s are zero", errNoVersion, d.class.App)
 	}
-	return ready, nil
+	for _, v := range live {
+		for _, writer := range append([]string{c.Last}, may...) {
+			if u, bad := d.snap.table.Unreadable(d.class.Name, writer, v); bad && !slices.Contains(may, v) {
+				return fmt.Errorf("%w: the object waits for a host of %v, and %s cannot stand in: it cannot read the state that %s stored (%s)", errNoVersion, may, v, writer, u.Rule)
+			}
+		}
+	}
+	return fmt.Errorf("%w: the object should run %v of %s, ready are %v", errNoVersion, may, d.class.App, live)
+}
+
+// reads says that nothing is known against reader loading what writer stored.
+func (d *decision) reads(writer, reader string) bool {
+	_, bad := d.snap.table.Unreadable(d.class.Name, writer, reader)
+	return !bad
 }
 
 // follow keeps an object at its last version where it can; otherwise it goes
@@ -270,7 +292,7 @@ func (d *decision) guard(req Request, version string) (verdict, *routing.Incompa
 	case routing.Refuse:
 		return refused, &row
 	case routing.Upgrade:
-		vs, err := d.versions("")
+		vs, err := d.versions(version)
 		if err != nil || vs[0] == version || !d.deployed() {
 			return refused, &row
 		}

@@ -111,10 +111,11 @@ func TestOverrideIsAlwaysAnswered(t *testing.T) {
 	}
 }
 
-func TestVersionKeyAssignsInPlaceOfTheID(t *testing.T) {
+func TestVersionKeyAssignsInPlaceOfTheIDWhereNothingIsOwned(t *testing.T) {
 	s := fleet(t, map[string]float64{"v1": 1, "v2": 1}, ready("v1", "a"), ready("v2", "b"))
+	class := cartClass
 	first := func(id, key string) string {
-		d, err := decide(s, Request{Class: &cartClass, VersionKey: key}, owners.Key{Class: "Cart", ID: id})
+		d, err := decide(s, Request{Class: &class, VersionKey: key}, owners.Key{Class: "Cart", ID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,6 +125,12 @@ func TestVersionKeyAssignsInPlaceOfTheID(t *testing.T) {
 		}
 		return vs[0]
 	}
+	for i := range 40 {
+		if id := fmt.Sprint(i); first(id, "one") != first(id, "") {
+			t.Fatal("a client's key decided the version of an owned object: the mover would move it back")
+		}
+	}
+	class.Mode = routing.ModeAffinity
 	seen := map[string]bool{}
 	for i := range 40 {
 		id := fmt.Sprint(i)

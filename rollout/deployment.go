@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout/assign"
+	"github.com/skewgate/skewgate/rollout/skew"
 )
 
 // baseOf gives the deployment that a rollout to spec.To begins with, To
@@ -83,16 +85,25 @@ func hostsByVersion(sessions []owners.Session, app, class string) map[string]int
 	return n
 }
 
-// Desired is the version that an object should run now: the best of its
-// deployment that has hosts. "" when nothing is deployed (follow) or none has hosts.
-func Desired(deployment []assign.Version, hosts map[string]int, class, id string) string {
-	if len(deployment) == 0 {
-		return ""
+// Placement is what the version of a class's objects depends on.
+type Placement struct {
+	Deployment []assign.Version
+	Class      routing.Class
+	Hosts      map[string]int // usable hosts of the class, by version
+	Matrix     *skew.Matrix   // of the class; nil: nothing is known
+}
+
+// Desired is the version that the object should run now, whose last version
+// was last ("" when not known): the first that gateways would choose. "" when
+// nothing is deployed (follow) or none that may run it has hosts.
+func (p Placement) Desired(id, last string) string {
+	choice := assign.Choice{
+		Versions: p.Deployment, Class: p.Class.Name, ID: id, Last: last, Strict: p.Class.StrictVersion,
+		Ready: func(v string) bool { return p.Hosts[v] > 0 },
+		Reads: func(w, r string) bool { return p.Matrix.Reads(w, r).Verdict != skew.Fail },
 	}
-	for _, v := range assign.Ranked(deployment, class, id) {
-		if hosts[v] > 0 {
-			return v
-		}
+	if now := choice.Now(); len(now) > 0 {
+		return now[0]
 	}
 	return ""
 }

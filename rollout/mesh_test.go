@@ -164,7 +164,11 @@ func (m *mesh) call(id string) (version string) {
 		m.t.Fatal(err)
 	}
 	hosts := hostsByVersion(sessions, "shop", "Cart")
-	want := Desired(rec.Versions(), hosts, k.Class, k.ID)
+	place, err := m.r.placement(ctx, rec, sessions, k.Class)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	want := place.Desired(k.ID, pin.Version)
 	if want == "" {
 		want = sessions[0].Version
 	}

@@ -96,6 +96,21 @@ func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Sess
 	return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: got.Token}, nil
 }
 
+// placement is what the version of class's objects depends on now.
+func (r *Rollouts) placement(ctx context.Context, rec *Record, sessions []owners.Session, class string) (Placement, error) {
+	matrices, err := r.skew.Matrices(ctx)
+	if err != nil {
+		return Placement{}, err
+	}
+	p := Placement{Deployment: rec.Versions(), Class: routing.Class{Name: class}, Hosts: hostsByVersion(sessions, rec.App, class), Matrix: matrices[class]}
+	for _, c := range r.opt.Classes() {
+		if c.Name == class {
+			p.Class = c
+		}
+	}
+	return p, nil
+}
+
 // targetFor chooses the host that shall run k next.
 func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Session, host string) (owners.Session, error) {
 	sessions, err := r.sessions(ctx)
@@ -116,7 +131,11 @@ func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Sess
 	if err != nil {
 		return owners.Session{}, err
 	}
-	want := Desired(rec.Versions(), hostsByVersion(sessions, from.App, k.Class), k.Class, k.ID)
+	place, err := r.placement(ctx, rec, sessions, k.Class)
+	if err != nil {
+		return owners.Session{}, err
+	}
+	want := place.Desired(k.ID, from.Version)
 	if want == "" {
 		want = from.Version
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
-	"github.com/skewgate/skewgate/rollout/assign"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -145,11 +144,10 @@ var errSuperseded = errors.New("the deployment changed")
 
 // aim is what a pass works towards; it is refreshed while the pass runs.
 type aim struct {
-	rec        *Record
-	deployment []assign.Version
-	sessions   map[string]owners.Session
-	hosts      map[string]map[string]int // class → version → usable hosts
-	at         time.Time
+	rec      *Record
+	sessions map[string]owners.Session
+	places   map[string]Placement // by class
+	at       time.Time
 }
 
 func (m *mover) aim(ctx context.Context, app string) (*aim, error) {
@@ -161,13 +159,17 @@ func (m *mover) aim(ctx context.Context, app string) (*aim, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &aim{rec: rec, deployment: rec.Versions(), sessions: map[string]owners.Session{}, hosts: map[string]map[string]int{}, at: time.Now()}
+	matrices, err := m.r.skew.Matrices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &aim{rec: rec, sessions: map[string]owners.Session{}, places: map[string]Placement{}, at: time.Now()}
 	for _, s := range sessions {
 		a.sessions[s.ID] = s
 	}
 	for _, c := range m.r.opt.Classes() {
 		if c.App == app && c.Mode != routing.ModeObserve {
-			a.hosts[c.Name] = hostsByVersion(sessions, app, c.Name)
+			a.places[c.Name] = Placement{Deployment: rec.Versions(), Class: c, Hosts: hostsByVersion(sessions, app, c.Name), Matrix: matrices[c.Name]}
 		}
 	}
 	return a, nil
@@ -176,7 +178,7 @@ func (m *mover) aim(ctx context.Context, app string) (*aim, error) {
 // target gives the session that must release pin; false when the object is
 // where it should be, or moves without us.
 func (a *aim) target(pin owners.Pin) (owners.Session, bool) {
-	hosts, ours := a.hosts[pin.Key.Class]
+	place, ours := a.places[pin.Key.Class]
 	if !ours || pin.State != owners.Owned {
 		return owners.Session{}, false // idle: its next activation goes to the right version
 	}
@@ -184,7 +186,7 @@ func (a *aim) target(pin owners.Pin) (owners.Session, bool) {
 	if !ok || s.State != owners.Live {
 		return owners.Session{}, false // a draining host releases by itself, a dead one has nothing to release
 	}
-	want := Desired(a.deployment, hosts, pin.Key.Class, pin.Key.ID)
+	want := place.Desired(pin.Key.ID, s.Version)
 	return s, want != "" && want != s.Version
 }
 

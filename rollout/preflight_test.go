@@ -163,7 +163,8 @@ func TestPreviewSaysWhatStartDoes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if moved := Desired(vs, map[string]int{"v41": 1, "v42": 1}, "Cart", keys[i].ID) == "v42"; moved != (percent == o.Percent) {
+				place := Placement{Deployment: vs, Class: routing.Class{Name: "Cart"}, Hosts: map[string]int{"v41": 1, "v42": 1}}
+				if moved := place.Desired(keys[i].ID, "") == "v42"; moved != (percent == o.Percent) {
 					t.Errorf("%s is said to move at %v %%; at %v %% it is %v", o.Object, o.Percent, percent, moved)
 				}
 			}

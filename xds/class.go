@@ -97,3 +97,19 @@ func readIncompatible(r reader) routing.Incompatible {
 		Method: r.text("method"), Rule: r.text("rule"), Message: r.text("message"),
 	}
 }
+
+func unreadableFields(u routing.Unreadable) fields {
+	f := fields{}
+	f.text("class", u.Class)
+	f.text("writer", u.Writer)
+	f.text("reader", u.Reader)
+	f.text("rule", u.Rule)
+	f.text("message", u.Message)
+	return f
+}
+
+func readUnreadable(r reader) routing.Unreadable {
+	return routing.Unreadable{
+		Class: r.text("class"), Writer: r.text("writer"), Reader: r.text("reader"), Rule: r.text("rule"), Message: r.text("message"),
+	}
+}

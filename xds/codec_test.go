@@ -42,7 +42,7 @@ func specs() *rapid.Generator[routing.Spec] {
 			h.Classes = nilIfEmpty(h.Classes)
 		}
 		sortHosts(s.Hosts)
-		s.Classes, s.Apps, s.Hosts, s.Matrix = nilIfEmpty(s.Classes), nilIfEmpty(s.Apps), nilIfEmpty(s.Hosts), nilIfEmpty(s.Matrix)
+		s.Classes, s.Apps, s.Hosts, s.Matrix, s.State = nilIfEmpty(s.Classes), nilIfEmpty(s.Apps), nilIfEmpty(s.Hosts), nilIfEmpty(s.Matrix), nilIfEmpty(s.State)
 		return s
 	})
 }
@@ -138,6 +138,7 @@ func shop() routing.Spec {
 			{Session: "b2", Name: "chat-1", Addr: "chat-1.chat:9001", App: "chat", Version: "2", Classes: []string{"Room"}, Ready: true},
 		},
 		Matrix: []routing.Incompatible{{Class: "Cart", Caller: "web@v40", Object: "v42", Method: "/shop.v1.CartService/Add", Rule: "FIELD_REMOVED", Message: "…"}},
+		State:  []routing.Unreadable{{Class: "Cart", Writer: "v42", Reader: "v41", Rule: "FIELD_INT_RANGE_CHANGED", Message: "…"}},
 	}
 }
 

@@ -42,13 +42,13 @@ func Decode(r Resources) (routing.Spec, error) {
 // parts are resources as read, so that a client reads each only once.
 type parts struct {
 	routes routesPart
-	matrix []routing.Incompatible
+	matrix routing.Matrix
 	hosts  map[string][]routing.Host // by cluster
 }
 
 // spec puts together the hosts of clusters and the rest.
 func (p parts) spec(clusters []string) routing.Spec {
-	s := routing.Spec{Version: p.routes.version, Classes: p.routes.classes, Apps: p.routes.apps, Matrix: p.matrix}
+	s := routing.Spec{Version: p.routes.version, Classes: p.routes.classes, Apps: p.routes.apps, Matrix: p.matrix.Calls, State: p.matrix.State}
 	for _, name := range clusters {
 		s.Hosts = append(s.Hosts, p.hosts[name]...)
 	}

@@ -38,7 +38,7 @@ func Encode(s routing.Spec) Resources {
 		Endpoints: map[string]*endpointv3.ClusterLoadAssignment{},
 		Routes: map[string]*routev3.RouteConfiguration{
 			RouteName:  StandardRoutes(s),
-			MatrixName: MatrixRoutes(s.Matrix),
+			MatrixName: MatrixRoutes(routing.Matrix{Calls: s.Matrix, State: s.State}),
 		},
 	}
 	for p, list := range Places(s) {

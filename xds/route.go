@@ -138,13 +138,17 @@ func liveVersions(s routing.Spec, c routing.Class) []string {
 
 // MatrixRoutes carries the matrix in a RouteConfiguration of its own: it is
 // large, and changes when schemas do, not with each step of a rollout.
-func MatrixRoutes(matrix []routing.Incompatible) *routev3.RouteConfiguration {
-	var cells []fields
-	for _, m := range matrix {
-		cells = append(cells, incompatibleFields(m))
+func MatrixRoutes(m routing.Matrix) *routev3.RouteConfiguration {
+	var calls, state []fields
+	for _, x := range m.Calls {
+		calls = append(calls, incompatibleFields(x))
+	}
+	for _, x := range m.State {
+		state = append(state, unreadableFields(x))
 	}
 	f := fields{}
-	f.structs("incompatible", cells)
+	f.structs("incompatible", calls)
+	f.structs("unreadable", state)
 	return &routev3.RouteConfiguration{Name: MatrixName, Metadata: f.metadata()}
 }
 
@@ -170,13 +174,16 @@ func readRoutes(rc *routev3.RouteConfiguration, errs *[]error) (p routesPart) {
 	return p
 }
 
-func readMatrix(rc *routev3.RouteConfiguration, errs *[]error) (matrix []routing.Incompatible) {
+func readMatrix(rc *routev3.RouteConfiguration, errs *[]error) (matrix routing.Matrix) {
 	r, ok := routeMetadata(rc, errs)
 	if !ok {
-		return nil
+		return matrix
 	}
-	for _, m := range r.structs("incompatible") {
-		matrix = append(matrix, readIncompatible(m))
+	for _, x := range r.structs("incompatible") {
+		matrix.Calls = append(matrix.Calls, readIncompatible(x))
+	}
+	for _, x := range r.structs("unreadable") {
+		matrix.State = append(matrix.State, readUnreadable(x))
 	}
 	return matrix
 }

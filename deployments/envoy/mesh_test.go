@@ -45,7 +45,7 @@ type wholeMesh struct {
 type plain struct{}
 
 func (plain) Deployments(context.Context) (map[string][]routing.Weighted, error) { return nil, nil }
-func (plain) Matrix(context.Context) ([]routing.Incompatible, error)             { return nil, nil }
+func (plain) Matrix(context.Context) (routing.Matrix, error)                     { return routing.Matrix{}, nil }
 
 func newWholeMesh(t *testing.T) *wholeMesh {
 	t.Helper()

@@ -51,6 +51,7 @@ type Spec struct {
 	Apps    []App
 	Hosts   []Host
 	Matrix  []Incompatible
+	State   []Unreadable
 }
 
 // Class is one kind of object and how its requests look.
@@ -122,6 +123,22 @@ type Incompatible struct {
 	Message string
 }
 
+// Unreadable says that code of version Reader cannot load what code of version
+// Writer stored for objects of a class.
+type Unreadable struct {
+	Class   string
+	Writer  string // version of the class's app
+	Reader  string
+	Rule    string
+	Message string
+}
+
+// Matrix is what the registry knows of versions that must not meet.
+type Matrix struct {
+	Calls []Incompatible
+	State []Unreadable
+}
+
 // Table is a Spec made ready for lookups. It never changes and is safe for
 // concurrent use; what it returns must not be changed by callers.
 type Table struct {
@@ -135,6 +152,7 @@ type Table struct {
 	sessions map[string]Host
 	previews map[appKey]bool // app is "" ; class "" stands for any
 	matrix   map[cell][]Incompatible
+	state    map[stateCell]Unreadable
 }
 
 type appKey struct{ class, app, preview string }
@@ -146,13 +164,15 @@ type placeKey struct {
 
 type cell struct{ class, caller, object string }
 
+type stateCell struct{ class, writer, reader string }
+
 // NewTable checks a Spec and indexes it. All that is wrong is said at once.
 func NewTable(s Spec) (*Table, error) {
 	t := &Table{
 		spec:    s,
 		classes: map[string]*Class{}, services: map[string]*Class{}, apps: map[string]*App{},
 		hosts: map[placeKey][]Host{}, versions: map[appKey][]string{}, sessions: map[string]Host{},
-		previews: map[appKey]bool{}, matrix: map[cell][]Incompatible{},
+		previews: map[appKey]bool{}, matrix: map[cell][]Incompatible{}, state: map[stateCell]Unreadable{},
 	}
 	var errs []error
 	for i := range s.Apps {
@@ -168,6 +188,9 @@ func NewTable(s Spec) (*Table, error) {
 	for _, m := range s.Matrix {
 		c := cell{m.Class, m.Caller, m.Object}
 		t.matrix[c] = append(t.matrix[c], m)
+	}
+	for _, u := range s.State {
+		t.state[stateCell{u.Class, u.Writer, u.Reader}] = u
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -320,4 +343,11 @@ func (t *Table) Incompatible(class, caller, object, method string) (Incompatible
 		}
 	}
 	return Incompatible{}, false
+}
+
+// Unreadable says whether code of version reader is known to be unable to load
+// what writer stored for objects of class, and why.
+func (t *Table) Unreadable(class, writer, reader string) (Unreadable, bool) {
+	u, bad := t.state[stateCell{class, writer, reader}]
+	return u, bad
 }

@@ -88,12 +88,17 @@ func (m *Matrix) Reads(writer, reader string) StateCell {
 // Matrices are the matrices of all classes, by class.
 type Matrices map[string]*Matrix
 
-// Incompatible gives every cell of every class, as routing wants them.
-func (m Matrices) Incompatible() []routing.Incompatible {
-	var all []routing.Incompatible
+// Routing gives what gateways need of every class.
+func (m Matrices) Routing() routing.Matrix {
+	var all routing.Matrix
 	for _, class := range m.Classes() {
 		for _, x := range m[class].Incompatible {
-			all = append(all, routing.Incompatible(x))
+			all.Calls = append(all.Calls, routing.Incompatible(x))
+		}
+		for _, c := range m[class].State {
+			if c.Verdict == Fail {
+				all.State = append(all.State, routing.Unreadable{Class: class, Writer: c.Writer, Reader: c.Reader, Rule: c.Rule, Message: c.Message})
+			}
 		}
 	}
 	return all
@@ -138,13 +143,13 @@ func StoreMatrices(ctx context.Context, rdb redis.UniversalClient, prefix string
 	return nil
 }
 
-// Matrix gives every incompatible pair of every class, as the routing table wants them.
-func (r *Reader) Matrix(ctx context.Context) ([]routing.Incompatible, error) {
+// Matrix gives the versions of every class that must not meet, as the routing table wants them.
+func (r *Reader) Matrix(ctx context.Context) (routing.Matrix, error) {
 	m, err := r.Matrices(ctx)
 	if err != nil {
-		return nil, err
+		return routing.Matrix{}, err
 	}
-	return m.Incompatible(), nil
+	return m.Routing(), nil
 }
 
 // Matrices reads the matrices of all classes.

@@ -99,11 +99,11 @@ func (b *built) addRoutes(last *built) error {
 	for name, l := range grpcListeners(b.spec) {
 		put(b.standard.listeners, name, l)
 	}
-	if matrix, had := last.standard.routes[xds.MatrixName]; had && reflect.DeepEqual(b.spec.Matrix, last.spec.Matrix) {
+	if matrix, had := last.standard.routes[xds.MatrixName]; had && reflect.DeepEqual(b.spec.Matrix, last.spec.Matrix) && reflect.DeepEqual(b.spec.State, last.spec.State) {
 		b.standard.routes[xds.MatrixName] = matrix
 		return errors.Join(errs...)
 	}
-	put(b.standard.routes, xds.MatrixName, xds.MatrixRoutes(b.spec.Matrix))
+	put(b.standard.routes, xds.MatrixName, xds.MatrixRoutes(routing.Matrix{Calls: b.spec.Matrix, State: b.spec.State}))
 	return errors.Join(errs...)
 }
 

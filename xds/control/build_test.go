@@ -36,7 +36,7 @@ func intents(t *rapid.T) Intent {
 		i.Deployments["a"] = []routing.Weighted{{Version: "1", Weight: rapid.Float64Range(0, 10).Draw(t, "w1")}, {Version: "2", Weight: 1, Salt: "x"}}
 	}
 	if rapid.Bool().Draw(t, "matrix") {
-		i.Matrix = []routing.Incompatible{{Class: "C0", Caller: "w@1", Object: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "object")}}
+		i.Matrix.Calls = []routing.Incompatible{{Class: "C0", Caller: "w@1", Object: rapid.SampledFrom([]string{"1", "2"}).Draw(t, "object")}}
 	}
 	return i
 }

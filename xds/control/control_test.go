@@ -29,6 +29,7 @@ type world struct {
 	sessions   map[string]owners.Session
 	deployment map[string][]routing.Weighted
 	matrix     []routing.Incompatible
+	state      []routing.Unreadable
 	broken     error
 }
 
@@ -56,10 +57,10 @@ func (w *world) Deployments(context.Context) (map[string][]routing.Weighted, err
 	return out, w.broken
 }
 
-func (w *world) Matrix(context.Context) ([]routing.Incompatible, error) {
+func (w *world) Matrix(context.Context) (routing.Matrix, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]routing.Incompatible(nil), w.matrix...), w.broken
+	return routing.Matrix{Calls: append([]routing.Incompatible(nil), w.matrix...), State: append([]routing.Unreadable(nil), w.state...)}, w.broken
 }
 
 func (w *world) change(f func(w *world)) {
@@ -242,8 +243,12 @@ func TestGatewayFollowsHostsDeploymentsAndMatrix(t *testing.T) {
 	eventually(t, "the deployment", func() bool { return g.weights() == "v41:99.999:x v42:0.001:y" })
 	w.change(func(w *world) {
 		w.matrix = []routing.Incompatible{{Class: "Cart", Caller: "web@v40", Object: "v42", Rule: "R"}}
+		w.state = []routing.Unreadable{{Class: "Cart", Writer: "v42", Reader: "v41", Rule: "S", Message: "m"}}
 	})
 	eventually(t, "the matrix", func() bool { return len(g.newest().Spec().Matrix) == 1 })
+	if u, bad := g.newest().Unreadable("Cart", "v42", "v41"); !bad || u.Rule != "S" || u.Message != "m" {
+		t.Errorf("state that v42 stores and v41 cannot read came as %+v, %v", u, bad)
+	}
 	w.remove("a")
 	eventually(t, "the end of a host", func() bool { return g.hosts() == "b=v42" })
 

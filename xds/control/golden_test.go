@@ -77,7 +77,7 @@ func readScene(t *testing.T, file string) Intent {
 		}
 	}
 	for _, c := range s.Matrix {
-		i.Matrix = append(i.Matrix, routing.Incompatible(c))
+		i.Matrix.Calls = append(i.Matrix.Calls, routing.Incompatible(c))
 	}
 	return i
 }

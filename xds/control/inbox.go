@@ -13,7 +13,7 @@ import (
 type (
 	sessionList   = []owners.Session
 	deploymentMap = map[string][]routing.Weighted
-	matrixList    = []routing.Incompatible
+	matrixList    = routing.Matrix
 )
 
 // inbox gathers what the sources say into an Intent and wakes its reader when

@@ -25,9 +25,9 @@ type Deployments interface {
 	Deployments(ctx context.Context) (map[string][]routing.Weighted, error)
 }
 
-// Matrix gives the pairs of versions that do not understand each other.
+// Matrix gives the pairs of versions that must not meet.
 type Matrix interface {
-	Matrix(ctx context.Context) ([]routing.Incompatible, error)
+	Matrix(ctx context.Context) (routing.Matrix, error)
 }
 
 // Intent is what the mesh shall look like, from all sources.
@@ -35,7 +35,7 @@ type Intent struct {
 	Classes     []routing.Class
 	Sessions    []owners.Session
 	Deployments map[string][]routing.Weighted
-	Matrix      []routing.Incompatible
+	Matrix      routing.Matrix
 }
 
 // Spec turns an intent into the state that gateways route by. Sessions that
@@ -43,10 +43,13 @@ type Intent struct {
 // nonsense must not stop the others' updates.
 func (i Intent) Spec() (routing.Spec, []error) {
 	var left []error
-	s := routing.Spec{Classes: i.Classes, Apps: i.apps(), Matrix: slices.Clone(i.Matrix)}
+	s := routing.Spec{Classes: i.Classes, Apps: i.apps(), Matrix: slices.Clone(i.Matrix.Calls), State: slices.Clone(i.Matrix.State)}
 	slices.SortFunc(s.Matrix, func(a, b routing.Incompatible) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Object, b.Object),
 			cmp.Compare(a.Method, b.Method), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
+	})
+	slices.SortFunc(s.State, func(a, b routing.Unreadable) int {
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Writer, b.Writer), cmp.Compare(a.Reader, b.Reader))
 	})
 	for _, sess := range i.Sessions {
 		if sess.State.Final() {
@@ -113,7 +116,7 @@ func usable(s owners.Session) error {
 
 // version names the configuration, without hosts: they come and go.
 func version(s routing.Spec) string {
-	data, err := json.Marshal([]any{s.Classes, s.Apps, s.Matrix})
+	data, err := json.Marshal([]any{s.Classes, s.Apps, s.Matrix, s.State})
 	if err != nil {
 		return "" // a weight that is no number: validate refuses it
 	}
