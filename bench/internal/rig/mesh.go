@@ -78,8 +78,8 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 	}
 	m.Gateway, m.Admin = addrs[0], addrs[3]
 	file := filepath.Join(m.Dir, "mesh.yaml")
-	text := fmt.Sprintf(meshFile, m.Redis.Addr, addrs[0], addrs[1], addrs[2], addrs[3], lease, 2*lease, m.secretFile())
-	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(m.secretFile(), []byte(secret), 0o600)); err != nil {
+	text := fmt.Sprintf(meshFile, m.Redis.Addr, addrs[0], addrs[1], addrs[2], addrs[3], lease, 2*lease, m.SecretFile())
+	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(m.SecretFile(), []byte(secret), 0o600)); err != nil {
 		return nil, err
 	}
 	m.Serve, err = Start(ctx, m.Gateway, m.binary, "serve", "--config", file, "--log-level", "error")
@@ -89,7 +89,8 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 // Close removes what StartMesh left on the disk; processes end with its context.
 func (m *Mesh) Close() error { return errors.Join(m.Store.Close(), os.RemoveAll(m.Dir)) }
 
-func (m *Mesh) secretFile() string { return filepath.Join(m.Dir, "secret") }
+// SecretFile holds the mesh's secret.
+func (m *Mesh) SecretFile() string { return filepath.Join(m.Dir, "secret") }
 
 // build makes the binary, at the top of the repository.
 func build(ctx context.Context) (string, error) {
@@ -113,11 +114,12 @@ func (m *Mesh) Host(ctx context.Context, name string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := Start(ctx, addr, m.self, "-as-host", "-name", name, "-listen", addr, "-store", m.Redis.URL(), "-secret", m.secretFile(), "-lease", m.Lease.String())
+	p, err := Start(ctx, addr, m.self, "-as-host", "-name", name, "-listen", addr, "-store", m.Redis.URL(), "-secret", m.SecretFile(), "-lease", m.Lease.String())
 	if err != nil {
 		return nil, err
 	}
-	return p, m.await(ctx, name)
+	_, err = m.Await(ctx, name)
+	return p, err
 }
 
 // Agent starts an agent before the upstream at addr.
@@ -132,21 +134,22 @@ func (m *Mesh) Agent(ctx context.Context, name, upstream string) (*Process, erro
 	}
 	p, err := Start(ctx, addr, m.binary, "agent", "--app", "shop", "--version", "v1", "--class", "Cart", "--name", name,
 		"--upstream", "http://"+upstream, "--health", "/healthz", "--listen", addr, "--advertise", addr, "--storage", storage,
-		"--store", m.Redis.URL(), "--secret-file", m.secretFile(), "--lease", m.Lease.String(), "--log-level", "error")
+		"--store", m.Redis.URL(), "--secret-file", m.SecretFile(), "--lease", m.Lease.String(), "--log-level", "error")
 	if err != nil {
 		return nil, err
 	}
-	return p, m.await(ctx, name)
+	_, err = m.Await(ctx, name)
+	return p, err
 }
 
-// await waits until the host is registered and ready.
-func (m *Mesh) await(ctx context.Context, name string) error {
-	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(50 * time.Millisecond) {
-		if _, err := m.Session(ctx, name); err == nil {
-			return nil
+// Await waits until the host is registered and ready.
+func (m *Mesh) Await(ctx context.Context, name string) (owners.Session, error) {
+	for start := time.Now(); time.Since(start) < 30*time.Second && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+		if s, err := m.Session(ctx, name); err == nil {
+			return s, nil
 		}
 	}
-	return fmt.Errorf("host %s did not register", name)
+	return owners.Session{}, fmt.Errorf("host %s did not register", name)
 }
 
 // Session is the live session of a host.
