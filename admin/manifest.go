@@ -20,9 +20,10 @@ type manifestDoc struct {
 }
 
 type classDoc struct {
-	Services  []string `yaml:"services,omitempty"`
-	State     any      `yaml:"state,omitempty"` // messages, or the word opaque
-	Encodings []string `yaml:"encodings,omitempty"`
+	Services  []string            `yaml:"services,omitempty"`
+	State     any                 `yaml:"state,omitempty"` // messages, or the word opaque
+	Encodings []string            `yaml:"encodings,omitempty"`
+	Payloads  map[string][]string `yaml:"payloads,omitempty"` // types by Any field
 }
 
 // EncodeManifest writes a manifest for a push, from wherever it was read.
@@ -39,6 +40,12 @@ func classDocs(classes map[string]schema.Class) map[string]classDoc {
 	out := make(map[string]classDoc, len(classes))
 	for name, c := range classes {
 		d := classDoc{Services: c.Services, Encodings: c.Encodings}
+		for _, p := range c.Payloads {
+			if d.Payloads == nil {
+				d.Payloads = make(map[string][]string, len(c.Payloads))
+			}
+			d.Payloads[p.Field] = p.Types
+		}
 		switch {
 		case c.Opaque:
 			d.State = "opaque"

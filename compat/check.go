@@ -65,6 +65,9 @@ func run(ctx context.Context, versions []Version, pair *schema.Pair, opts Option
 	}
 	k := &check{opts: opts, pair: pair, grids: make(map[*class]*grid)}
 	k.prepare(versions)
+	if err := declarePayloads(k.versions); err != nil {
+		return nil, err
+	}
 	if err := k.choose(); err != nil {
 		return nil, err
 	}

@@ -44,6 +44,9 @@ func prepend(e Effect, effects []Effect) []Effect {
 
 // binaryElement is the effect on one value whose wire type the reader takes.
 func binaryElement(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
+	if isMessage(wf) && isMessage(rf) && opaquePair(wf, rf) { // delimited or not
+		return garbage
+	}
 	if writtenWire(wf) != protowire.BytesType || wf.IsPacked() && isNumeric(rf) && elementWire(wf) == elementWire(rf) {
 		return numberElement(wf, rf, p)
 	}
@@ -52,8 +55,6 @@ func binaryElement(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 	case wf.IsPacked() && rf.Kind() == protoreflect.BytesKind:
 		return []Effect{Value}
 	case wf.IsPacked() || isNumeric(rf):
-		return garbage
-	case wm && rm && opaquePair(wf, rf):
 		return garbage
 	case wm && rm:
 		return nil // compared by what is in them

@@ -60,7 +60,7 @@ func exampleOptions(r Rule) Options {
 func (x *Explanation) run(ctx context.Context) error {
 	opts := exampleOptions(x.Rule)
 	load := schema.Options{Want: opts.Want}
-	pair, err := schema.LoadPair(ctx, schema.Sources(ExampleFiles(x.Rule.Example.Old)), schema.Sources(ExampleFiles(x.Rule.Example.New)), load)
+	pair, err := schema.LoadPair(ctx, schema.Sources(x.Rule.Example.Files(x.Rule.Example.Old)), schema.Sources(x.Rule.Example.Files(x.Rule.Example.New)), load)
 	if err != nil {
 		return fmt.Errorf("example of %s: %w", x.Rule.ID, err)
 	}

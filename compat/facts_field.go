@@ -83,5 +83,8 @@ func (c *comparer) descend(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if wm == nil || rm == nil {
 		return
 	}
+	if wm.FullName() == anyName && rm.FullName() == anyName {
+		c.payloads(n, wf, rf)
+	}
 	n.children = append(n.children, c.node(pair{wm, rm, n.json}))
 }

@@ -69,7 +69,7 @@ func (k *check) finding(m *merged) report.Finding {
 		Methods: m.methods[:min(len(m.methods), fewMethods)], Reached: len(m.methods),
 		Old: k.place(h, false), New: k.place(h, true),
 		Message: k.message(h), Fix: h.fixText(k.versions, k.grids[h.class]),
-		Witness: h.witness(),
+		Witness: h.witness(k.versions[h.writer].universe),
 		When:    h.when(k.versions),
 	}
 	if f.Methods == nil {
@@ -176,7 +176,7 @@ func (h *hit) when(versions []*version) string {
 }
 
 // witness says how a hit was proven.
-func (h *hit) witness() *report.Witness {
+func (h *hit) witness(u *universe) *report.Witness {
 	if h.proof == nil {
 		return &report.Witness{Kind: report.Dispatch, Executed: true, Bytes: []byte{}, Outcome: h.dispatchOutcome()}
 	}
@@ -190,7 +190,7 @@ func (h *hit) witness() *report.Witness {
 	if len(w.Bytes) > witnessLimit {
 		w.Bytes = w.Bytes[:witnessLimit]
 	}
-	data, err := protojson.MarshalOptions{AllowPartial: true}.Marshal(h.proof.message)
+	data, err := protojson.MarshalOptions{AllowPartial: true, Resolver: u}.Marshal(h.proof.message)
 	var compact bytes.Buffer
 	if err == nil && stdjson.Compact(&compact, data) == nil && compact.Len() <= witnessLimit {
 		w.Value = compact.Bytes()

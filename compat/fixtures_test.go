@@ -44,7 +44,11 @@ func fixture(t *testing.T, name, path string) *schema.Set {
 		t.Fatal(err)
 	}
 	everything := func(*schema.Manifest) *schema.Want { return &schema.Want{All: true} }
-	in := schema.Sources(map[string]string{filepath.Base(path): string(data)})
+	files := map[string]string{filepath.Base(path): string(data)}
+	if manifest, err := os.ReadFile(strings.TrimSuffix(path, ".proto") + ".yaml"); err == nil {
+		files[schema.ManifestName] = string(manifest)
+	}
+	in := schema.Sources(files)
 	set, err := schema.Load(context.Background(), in, schema.Options{Name: name, Want: everything})
 	if err != nil {
 		t.Fatal(err)

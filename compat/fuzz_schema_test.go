@@ -38,6 +38,7 @@ func (g *schemaMaker) name() string {
 
 const (
 	messageNames = 4
+	onlyPayload  = "P" // only Anys hold it, and one of two versions may lack it
 	enumNames_   = 2
 )
 
@@ -63,6 +64,7 @@ func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
 	for i := range messageNames {
 		f.MessageType = append(f.MessageType, &descriptorpb.DescriptorProto{Name: proto.String(fmt.Sprintf("M%d", i))})
 	}
+	f.MessageType = append(f.MessageType, &descriptorpb.DescriptorProto{Name: proto.String(onlyPayload)})
 	for _, m := range f.MessageType {
 		if f.GetSyntax() != "proto3" && g.oneIn(3) {
 			m.ExtensionRange = []*descriptorpb.DescriptorProto_ExtensionRange{{Start: proto.Int32(100), End: proto.Int32(200)}}
@@ -72,6 +74,9 @@ func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
 		}
 		for range 1 + g.IntN(5) {
 			g.addField(f, m)
+		}
+		if g.oneIn(4) {
+			g.addAny(f, m)
 		}
 		if len(m.ExtensionRange) > 0 && g.oneIn(2) {
 			g.addExtension(f, m)
@@ -141,6 +146,14 @@ func (g *schemaMaker) addField(f *descriptorpb.FileDescriptorProto, m *descripto
 		return
 	}
 	g.setType(field)
+	g.setLabel(f, m, field)
+	m.Field = append(m.Field, field)
+}
+
+// addAny adds a field that holds messages of any type.
+func (g *schemaMaker) addAny(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	field := &descriptorpb.FieldDescriptorProto{Name: proto.String(g.name()), Number: proto.Int32(g.freeNumber(m))}
+	field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String(".google.protobuf.Any")
 	g.setLabel(f, m, field)
 	m.Field = append(m.Field, field)
 }
@@ -263,6 +276,12 @@ func (g *schemaMaker) mutate(old *descriptorpb.FileDescriptorProto) *descriptorp
 	f := proto.CloneOf(old)
 	for range 1 + g.IntN(3) {
 		g.change(f, pick(g, f.MessageType))
+	}
+	if gone := f; g.oneIn(4) {
+		if g.oneIn(2) {
+			gone = old
+		}
+		gone.MessageType = slices.DeleteFunc(gone.MessageType, func(m *descriptorpb.DescriptorProto) bool { return m.GetName() == onlyPayload })
 	}
 	return f
 }

@@ -69,11 +69,26 @@ type fuzzRun struct {
 func (run *fuzzRun) pair(seed uint64) {
 	g := &schemaMaker{Rand: rand.New(rand.NewPCG(seed, 7))}
 	f := g.file()
-	old, new := link("old", f), link("new", g.mutate(f))
+	changed := g.mutate(f)
+	old, new := link("old", f), link("new", changed)
 	if old == nil || new == nil {
 		return
 	}
 	run.sets(seed, g, 4, old, new)
+}
+
+// anyPayloads has readers unpack what the Any fields of a random schema hold:
+// one of its messages.
+func (g *schemaMaker) anyPayloads(versions []*version) {
+	for _, v := range versions {
+		for _, m := range v.Set.Messages() {
+			for i := range m.Fields().Len() {
+				if fd := m.Fields().Get(i); elementOf(fd).Message() != nil && elementOf(fd).Message().FullName() == anyName {
+					v.universe.declare(v.Set, fd.FullName(), []string{"t.M0", "t.M1", "t.M2", "t.M3", "t.P"})
+				}
+			}
+		}
+	}
 }
 
 // sets runs messages of each type of two schemas through the other.
@@ -82,6 +97,12 @@ func (run *fuzzRun) sets(seed uint64, g *schemaMaker, messages int, old, new *sc
 	versions := []*version{
 		{Version: Version{Name: "old", Set: old}, universe: universeOf(old)},
 		{Version: Version{Name: "new", Set: new}, universe: universeOf(new)},
+	}
+	if err := declarePayloads(versions); err != nil {
+		run.t.Fatal(err)
+	}
+	if g.fresh > 0 { // it invented the schemas
+		g.anyPayloads(versions)
 	}
 	for _, w := range []int{0, 1} {
 		for _, enc := range []Encoding{Binary, JSON, Lenient} {
@@ -162,7 +183,9 @@ func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor
 	}
 	for _, o := range d.observe(m, got) {
 		d.run.shown[string(o.effect)]++
-		if !slices.ContainsFunc(keys(covered), func(f *fact) bool { return explains(f, o) && d.predicts(f, o.effect) }) {
+		if !slices.ContainsFunc(keys(covered), func(f *fact) bool {
+			return (explains(f, o) || o.effect == Fails) && d.predicts(f, o.effect) // a payload is refused for whatever is in it
+		}) {
 			d.fail(m, "%s of %s in %s: wrote %s, reads %s, not predicted", o.effect, o.field.FullName(), o.in.FullName(), o.wrote, o.reads)
 		}
 	}
@@ -213,6 +236,7 @@ func (d *fuzzDirection) touched(n *node, m protoreflect.Message, facts map[*fact
 		if at.peer == nil || at.peer.Message() == nil {
 			continue
 		}
+		d.touchedPayloads(fd, at.peer, m.Get(fd), facts, depth)
 		if fd.IsMap() && at.peer.IsMap() {
 			if fd.MapValue().Message() == nil || at.peer.MapValue().Message() == nil {
 				continue
@@ -226,6 +250,27 @@ func (d *fuzzDirection) touched(n *node, m protoreflect.Message, facts map[*fact
 		child := d.node(fd.Message(), at.peer.Message())
 		for _, e := range elements(fd, m.Get(fd)) {
 			d.touched(child, e.Message(), facts, depth+1)
+		}
+	}
+}
+
+// touchedPayloads collects the facts about what is packed into Anys.
+func (d *fuzzDirection) touchedPayloads(fd, rf protoreflect.FieldDescriptor, v protoreflect.Value, facts map[*fact]bool, depth int) {
+	we, re := elementOf(fd), elementOf(rf)
+	if depth > 6 || len(d.writer.payloads[fd.FullName()]) == 0 || re.Message() == nil || re.Message().FullName() != anyName {
+		return
+	}
+	for _, e := range elements(fd, v) {
+		holder := e.Message()
+		if fd.IsMap() {
+			holder = holder.Get(we).Message()
+		}
+		packed, err := d.unpack(d.writer, holder)
+		if err != nil {
+			continue
+		}
+		if r := d.reader.message(packed.Descriptor().FullName()); r != nil {
+			d.touched(d.node(packed.Descriptor(), r), packed, facts, depth+1)
 		}
 	}
 }
@@ -324,6 +369,13 @@ func (fl *filler) set(m protoreflect.Message, fd protoreflect.FieldDescriptor, r
 }
 
 func (fl *filler) element(fd, peer protoreflect.FieldDescriptor, depth int) protoreflect.Value {
+	if types := fl.writer.payloads[fd.FullName()]; len(types) > 0 && depth > 0 && !fl.g.oneIn(4) {
+		payload := dynamicpb.NewMessage(fl.writer.message(pick(fl.g, types)))
+		fl.fill(payload, nil, depth-1)
+		if holder := fl.s.pack(fd.Message(), payload); holder != nil {
+			return protoreflect.ValueOfMessage(holder)
+		}
+	}
 	if fd.Message() != nil {
 		v := dynamicpb.NewMessage(fd.Message())
 		var rd protoreflect.MessageDescriptor

@@ -172,6 +172,10 @@ func (o *observer) single(wf protoreflect.FieldDescriptor, wv protoreflect.Value
 // type that the other is not, what differs inside is one difference of the
 // field: there is nothing by which parts correspond.
 func (o *observer) messages(wf protoreflect.FieldDescriptor, wv protoreflect.Value, rf protoreflect.FieldDescriptor, rv protoreflect.Value, rm protoreflect.MessageDescriptor) {
+	if o.packs(wf, rf) {
+		o.payload(wf, wv.Message(), rv.Message(), rm)
+		return
+	}
 	if !opaquePair(wf, rf) {
 		o.message(wv.Message(), rv.Message())
 		return

@@ -13,6 +13,11 @@ type universe struct {
 	extensions map[protoreflect.FullName][]protoreflect.ExtensionTypeDescriptor
 	byName     map[protoreflect.FullName]protoreflect.ExtensionType
 
+	// payloads are the types that the version packs into each of its Any
+	// fields, as far as a manifest says so; of a map also by the field of its
+	// values.
+	payloads map[protoreflect.FullName][]protoreflect.FullName
+
 	constrained bool // the schema has buf.validate rules
 	validators  validators
 }

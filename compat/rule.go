@@ -2,8 +2,11 @@ package compat
 
 import (
 	_ "embed"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/skewgate/skewgate/schema"
 )
 
 // side says which version wrote: a difference that only one of them can show
@@ -44,7 +47,8 @@ type Rule struct {
 
 // Example is a change that shows a rule; each runs.
 type Example struct {
-	Old, New string // a proto file's body
+	Old, New string              // a proto file's body
+	Payloads map[string][]string // of Any fields, for the manifest
 }
 
 // validateExample is what examples of constraints import.
@@ -52,11 +56,18 @@ type Example struct {
 //go:embed example/buf/validate/validate.proto
 var validateExample string
 
-// ExampleFiles are the files of one side of an example, by import path.
-func ExampleFiles(body string) map[string]string {
+// Files are the files of one side of an example, by their paths.
+func (x Example) Files(body string) map[string]string {
 	files := map[string]string{"example.proto": ExampleSource(body)}
 	if strings.Contains(body, constraintsFile) {
 		files[constraintsFile] = validateExample
+	}
+	if len(x.Payloads) > 0 {
+		text := "apiVersion: skewgate/v1\nkind: App\napp: example\nexports:\n  Example:\n    state: [example.M]\n    payloads:\n"
+		for _, field := range slices.Sorted(maps.Keys(x.Payloads)) {
+			text += "      " + field + ": [" + strings.Join(x.Payloads[field], ", ") + "]\n"
+		}
+		files[schema.ManifestName] = text
 	}
 	return files
 }
@@ -77,7 +88,7 @@ func always(e Effect) func(*fact, Encoding, Profile) []Effect { return by(e, e, 
 
 // Rules lists every rule, by id.
 func Rules() []Rule {
-	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules, constraintRules)
+	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules, payloadRules, constraintRules)
 	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

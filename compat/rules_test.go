@@ -92,6 +92,9 @@ func fixtureInput(t *testing.T, rule, side, name string) schema.Input {
 		}
 		files["buf/validate/validate.proto"] = string(validate)
 	}
+	if manifest, err := os.ReadFile(filepath.Join(fixtures, rule, side, name+".yaml")); err == nil {
+		files[schema.ManifestName] = string(manifest)
+	}
 	return schema.Sources(files)
 }
 

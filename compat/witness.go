@@ -25,7 +25,7 @@ func (c codec) prove(f *fact, effects []Effect) *witness {
 	}
 	variants := 1
 	if f.in.w.RequiredNumbers().Len() > 0 {
-		variants = 3
+		variants = maxVariants
 	}
 	for variant := range variants {
 		if w := c.proveWith(f, effects, variant); w != nil {
@@ -34,6 +34,10 @@ func (c codec) prove(f *fact, effects []Effect) *witness {
 	}
 	return nil
 }
+
+// maxVariants is how many values of required fields are tried: every one that
+// scalars lists.
+const maxVariants = 16
 
 func (c codec) proveWith(f *fact, effects []Effect, variant int) *witness {
 	best := len(effects)
@@ -64,10 +68,7 @@ func (c codec) run(f *fact, m *dynamicpb.Message, effects []Effect) *witness {
 	}
 	got, err := c.read(data, f.in.r, f.kind != fieldRequired)
 	if err != nil {
-		if !slices.Contains(effects, Fails) || !c.blames(f, m) {
-			return nil
-		}
-		return &witness{effect: Fails, message: m, bytes: data, outcome: "refused: " + err.Error()}
+		return c.refused(f, m, data, effects, err)
 	}
 	for _, e := range effects {
 		for _, o := range c.observe(m, got) {
@@ -76,12 +77,27 @@ func (c codec) run(f *fact, m *dynamicpb.Message, effects []Effect) *witness {
 			}
 		}
 	}
+	if f.kind == fieldType || f.kind == fieldShape { // what one message parses as may lack what another requires
+		if _, err := c.read(data, f.in.r, false); err != nil {
+			return c.refused(f, m, data, effects, err)
+		}
+	}
 	return nil
 }
 
+// refused is the witness that a message makes if the reader refuses it for
+// what the fact is about.
+func (c codec) refused(f *fact, m *dynamicpb.Message, data []byte, effects []Effect, err error) *witness {
+	_, partly := c.read(data, f.in.r, true)
+	if !slices.Contains(effects, Fails) || !c.blames(f, m, partly != nil) {
+		return nil
+	}
+	return &witness{effect: Fails, message: m, bytes: data, outcome: "refused: " + err.Error()}
+}
+
 // blames says that the message is refused because of what the fact is about:
-// without it, it is read.
-func (c codec) blames(f *fact, m *dynamicpb.Message) bool {
+// without it, it is read; partial as in read.
+func (c codec) blames(f *fact, m *dynamicpb.Message, partial bool) bool {
 	if f.kind == fieldRequired {
 		return true
 	}
@@ -96,7 +112,7 @@ func (c codec) blames(f *fact, m *dynamicpb.Message) bool {
 	if err != nil {
 		return false
 	}
-	_, err = c.read(data, f.in.r, true)
+	_, err = c.read(data, f.in.r, partial)
 	return err == nil
 }
 
@@ -104,6 +120,8 @@ func outcomeText(o observation) string {
 	switch o.effect {
 	case Drop:
 		return o.wrote + " → " + o.reads
+	case Fails:
+		return "packed " + o.wrote + ", the reader " + o.reads
 	default:
 		return "wrote " + o.wrote + ", reads " + o.reads
 	}
@@ -115,6 +133,8 @@ func (c codec) candidates(f *fact, variant int) []*dynamicpb.Message {
 	switch f.kind {
 	case fieldRequired:
 		return c.omitting(f, s)
+	case payloadMissing:
+		return c.each(f, s, s.packing(f))
 	case fieldDefault:
 		return []*dynamicpb.Message{s.base(f)}
 	case fieldPresence:

@@ -15,6 +15,8 @@ type graph struct {
 	// unsure declarations name something that is not there, or stand in an odd
 	// file: they are never taken for unchanged.
 	unsure map[node]bool
+	// payloads are the types that Any fields of a declaration hold, by its name.
+	payloads map[string][]string
 
 	// Tarjan's algorithm
 	number, low map[node]int
@@ -24,7 +26,8 @@ type graph struct {
 
 func newGraph(x *index) *graph {
 	return &graph{
-		index: x, edges: map[node][]node{}, closure: map[node]tokenDigest{}, unsure: map[node]bool{},
+		payloads: map[string][]string{},
+		index:    x, edges: map[node][]node{}, closure: map[node]tokenDigest{}, unsure: map[node]bool{},
 		number: map[node]int{}, low: map[node]int{}, onStack: map[node]bool{},
 	}
 }
@@ -54,6 +57,12 @@ func (g *graph) next(n node) []node {
 	if d.extendable {
 		for _, extension := range g.extensions[d.name] {
 			add(extension)
+		}
+	}
+	for _, name := range g.payloads[d.name] {
+		g.unsure[n] = true // so that its fields are there to be looked at
+		for _, to := range g.byName[name] {
+			add(to)
 		}
 	}
 	if d.group && d.parent >= 0 { // its field is there

@@ -24,6 +24,10 @@ type Options struct {
 	// classes name; without a manifest, all services of the input.
 	Want func(*Manifest) *Want
 
+	// Payloads is what fields of type Any hold, by full name, beside what the
+	// input's own manifest says: other versions' manifests may say more.
+	Payloads map[string][]string
+
 	// Full switches every shortcut off: all files are compiled, and a Pair
 	// knows of nothing that is unchanged. Findings must not depend on it.
 	Full bool

@@ -33,7 +33,15 @@ type Class struct {
 	State     []string // full message names; nil with Opaque
 	Opaque    bool     // state: opaque
 	Encodings []string // binary (default), json, json-lenient
-	Line      int      // in the manifest
+	Payloads  []Payload
+	Line      int // in the manifest
+}
+
+// Payload says what a field of type google.protobuf.Any holds.
+type Payload struct {
+	Field  string            // full name, such as shop.v1.Event.detail
+	Types  []string          // full names of messages
+	places []problem.Problem // where the field stands, then each type; they say nothing yet
 }
 
 // Policy is the manifest's compat section.
@@ -73,6 +81,23 @@ func (m *Manifest) Want(classes ...string) *Want {
 	return w
 }
 
+// Payloads is what the fields of type Any hold, by full name: of one field all
+// that any class says.
+func (m *Manifest) Payloads() map[string][]string {
+	payloads := map[string][]string{}
+	if m == nil {
+		return payloads
+	}
+	for _, section := range []map[string]Class{m.Exports, m.Binds} {
+		for _, class := range section {
+			for _, p := range class.Payloads {
+				joinPayloads(payloads, map[string][]string{p.Field: p.Types})
+			}
+		}
+	}
+	return payloads
+}
+
 // The file's own shape.
 type (
 	manifestFile struct {
@@ -89,15 +114,17 @@ type (
 		Roots []string `yaml:"roots"`
 	}
 	exportFile struct {
-		Services  []string  `yaml:"services"`
-		State     stateFile `yaml:"state"`
-		Encodings []string  `yaml:"encodings"`
-		Line      int       `yaml:",line"`
+		Services  []string            `yaml:"services"`
+		State     stateFile           `yaml:"state"`
+		Encodings []string            `yaml:"encodings"`
+		Payloads  map[string][]string `yaml:"payloads"`
+		Line      int                 `yaml:",line"`
 	}
 	bindFile struct {
-		Services  []string `yaml:"services"`
-		Encodings []string `yaml:"encodings"`
-		Line      int      `yaml:",line"`
+		Services  []string            `yaml:"services"`
+		Encodings []string            `yaml:"encodings"`
+		Payloads  map[string][]string `yaml:"payloads"`
+		Line      int                 `yaml:",line"`
 	}
 	policyFile struct {
 		Window  string       `yaml:"window"`
@@ -165,10 +192,10 @@ func ParseManifest(file string, data []byte) (*Manifest, error) {
 	}
 	check.head(raw)
 	for name, e := range raw.Exports {
-		m.Exports[name] = check.class("exports", name, Class{Services: e.Services, State: e.State.messages, Opaque: e.State.opaque, Encodings: e.Encodings, Line: e.Line})
+		m.Exports[name] = check.class("exports", name, Class{Services: e.Services, State: e.State.messages, Opaque: e.State.opaque, Encodings: e.Encodings, Payloads: check.payloads("exports", name, e.Payloads), Line: e.Line})
 	}
 	for name, b := range raw.Binds {
-		m.Binds[name] = check.class("binds", name, Class{Services: b.Services, Encodings: b.Encodings, Line: b.Line})
+		m.Binds[name] = check.class("binds", name, Class{Services: b.Services, Encodings: b.Encodings, Payloads: check.payloads("binds", name, b.Payloads), Line: b.Line})
 	}
 	for i, w := range raw.Compat.Waivers {
 		m.Compat.Waivers = append(m.Compat.Waivers, check.waiver(i, w))

@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -97,6 +98,28 @@ func (c *manifestCheck) class(section, name string, class Class) Class {
 		class.Encodings = []string{"binary"}
 	}
 	return class
+}
+
+// payloads checks the names of a class's payloads; whether there are such
+// fields and types only the schemas know (CheckPayloads).
+func (c *manifestCheck) payloads(section, class string, payloads map[string][]string) []Payload {
+	var out []Payload
+	for _, field := range slices.Sorted(maps.Keys(payloads)) {
+		types, at := payloads[field], []string{section, class, "payloads", field}
+		if name := protoreflect.FullName(field); !validName(field) || name.Parent() == "" {
+			c.fail("with its message and package: shop.v1.Event.detail", fmt.Sprintf("%q is not a field's full name", field), at...)
+		}
+		if len(types) == 0 {
+			c.fail("write "+field+": [PACKAGE.MESSAGE]", fmt.Sprintf("payloads of %s name no message", field), at...)
+		}
+		c.names(types, "message", at...)
+		p := Payload{Field: field, Types: types, places: []problem.Problem{c.places.At("", "", at...)}}
+		for i := range types {
+			p.places = append(p.places, c.places.At("", "", append(at[:len(at):len(at)], strconv.Itoa(i))...))
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func (c *manifestCheck) names(names []string, kind string, path ...string) {

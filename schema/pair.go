@@ -103,6 +103,13 @@ func loadApart(ctx context.Context, inputs [2]Input, options [2]Options) (*Pair,
 	if err != nil {
 		return nil, err
 	}
+	payloads := map[string][]string{}
+	for _, set := range sets {
+		joinPayloads(payloads, set.Manifest.Payloads())
+	}
+	if err := completePayloads(ctx, sets[:], inputs[:], options[:], payloads); err != nil {
+		return nil, err
+	}
 	return &Pair{Old: sets[0], New: sets[1]}, nil
 }
 
@@ -111,8 +118,11 @@ func loadApart(ctx context.Context, inputs [2]Input, options [2]Options) (*Pair,
 func both(run func(i int) error) error {
 	done := make(chan error)
 	go func() { done <- run(1) }()
-	errs := []error{run(0)}
-	return errors.Join(append(errs, <-done)...)
+	first, second := run(0), <-done
+	if first != nil && second != nil && first.Error() == second.Error() { // of a --manifest that both have
+		return first
+	}
+	return errors.Join(first, second)
 }
 
 func openGraph(ctx context.Context, in Input, opts Options) (*graph, error) {
@@ -124,11 +134,17 @@ func openGraph(ctx context.Context, in Input, opts Options) (*graph, error) {
 	if err != nil {
 		return nil, errors.Join(err, side.close())
 	}
-	return newGraph(x), nil
+	g := newGraph(x)
+	g.addPayloads(side.manifest.Payloads())
+	g.addPayloads(opts.Payloads)
+	return g, nil
 }
 
 // loadTogether compiles what differs.
 func loadTogether(ctx context.Context, sides [2]*graph) (*Pair, error) {
+	for i, g := range sides {
+		g.addPayloads(sides[1-i].side.manifest.Payloads())
+	}
 	err := both(func(i int) error {
 		sides[i].digestWanted()
 		return nil

@@ -35,7 +35,7 @@ func (g *graph) wanted(w *Want) (roots []node, missing bool) {
 				missing = true
 			}
 		}
-		return unique(roots), missing
+		return unique(append(roots, g.payloadHolders()...)), missing
 	}
 	for _, f := range g.files {
 		if !f.own {
@@ -47,7 +47,7 @@ func (g *graph) wanted(w *Want) (roots []node, missing bool) {
 			}
 		}
 	}
-	return roots, false
+	return unique(append(roots, g.payloadHolders()...)), false
 }
 
 func unique(nodes []node) []node {

@@ -55,7 +55,7 @@ func unknownRule(name string, err error) error {
 
 func writeExample(dir string, x *compat.Explanation) error {
 	for side, body := range map[string]string{"old": x.Rule.Example.Old, "new": x.Rule.Example.New} {
-		for name, text := range compat.ExampleFiles(body) {
+		for name, text := range x.Rule.Example.Files(body) {
 			at := filepath.Join(dir, side, filepath.FromSlash(name))
 			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 				return fmt.Errorf("write example: %w", err)
