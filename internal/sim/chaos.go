@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skewgate/skewgate/owners"
@@ -70,7 +71,8 @@ func (w *world) faults(stop <-chan struct{}) {
 	}
 	slices.Sort(classes)
 	if len(classes) > 0 {
-		d.every(stop, 100*time.Millisecond, 1600*time.Millisecond, func() { one[classes[d.IntN(len(classes))]](d) })
+		busy := time.Duration(max(1, w.c.Busy))
+		d.every(stop, 100*time.Millisecond/busy, 1600*time.Millisecond/busy, func() { one[classes[d.IntN(len(classes))]](d) })
 	}
 }
 
@@ -87,13 +89,21 @@ func (w *world) anyNode(d dice) *node {
 
 func (w *world) pause(d dice) {
 	until := time.Now().Add(d.span(50*time.Millisecond, 4*time.Second))
-	w.anyNode(d).set(func(n *node) { n.pause = until })
+	n := w.anyNode(d)
+	w.check.faulted("pause", n.name)
+	n.set(func(n *node) { n.pause = until })
 }
 
 func (w *world) partition(d dice) {
 	until := time.Now().Add(d.span(50*time.Millisecond, 4*time.Second))
 	whole := d.IntN(3) == 0
-	w.anyNode(d).set(func(n *node) {
+	n := w.anyNode(d)
+	if whole {
+		w.check.faulted("cut-off", n.name)
+	} else {
+		w.check.faulted("no-store", n.name)
+	}
+	n.set(func(n *node) {
 		if whole {
 			n.cut = until
 		} else {
@@ -109,6 +119,7 @@ func (w *world) crash(d dice) {
 		return
 	}
 	g := w.gateways[d.IntN(gateways)]
+	w.check.faulted("gateway-restart", g.name)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.cache)
@@ -117,6 +128,7 @@ func (w *world) crash(d dice) {
 
 // stepClock moves the store's clock.
 func (w *world) stepClock(d dice) {
+	w.check.faulted("clock-step", "store")
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	w.store.offset += d.span(-2*time.Second, 2*time.Second)
@@ -128,26 +140,41 @@ func (w *world) stepClock(d dice) {
 // failover loses what the replica lacks, which may have hung for a while.
 func (w *world) failover(d dice) {
 	promote := func() {
-		w.check.count(func(s *Stats) { s.Failovers++ })
+		w.check.faulted("failover", "store")
 		w.store.failover(d.span(0, 800*time.Millisecond))
 	}
 	switch n := d.IntN(8); {
 	case n < 4:
 		promote()
 	case n < 7:
+		w.check.faulted("replica-hangs", "store")
 		w.store.hang(5 * time.Second)
 		time.Sleep(d.span(200*time.Millisecond, 1700*time.Millisecond))
 		promote()
 	default:
+		w.check.faulted("replica-hangs", "store")
 		w.store.hang(4 * time.Second)
 	}
 }
 
 // flush loses everything, at most once in a while.
 func (w *world) flush(d dice) {
-	if d.IntN(4) == 0 {
-		w.store.flush(d.IntN(2) == 0)
-		time.Sleep(3 * leaseMax)
+	if restarted := d.IntN(2) == 0; time.Since(w.flushed) > 4*leaseMax {
+		w.flushed = time.Now()
+		if restarted {
+			w.check.faulted("restart-empty", "store")
+		} else {
+			w.check.faulted("flushall", "store")
+		}
+		if w.c.has("partitions") && d.IntN(2) == 0 { // what took the data cut off a host as well
+			m := w.machines[d.IntN(hosts)]
+			m.mu.Lock()
+			n := m.node
+			m.mu.Unlock()
+			w.check.faulted("no-store", n.name)
+			n.set(func(n *node) { n.part = time.Now().Add(2 * leaseMax) })
+		}
+		w.store.flush(restarted)
 	}
 }
 
@@ -159,6 +186,7 @@ func (w *world) cordon(d dice) {
 		m.mu.Lock()
 		m.ready = false
 		m.mu.Unlock()
+		w.check.faulted("unhealthy", m.name)
 		w.later(back, m.settle)
 		return
 	}
@@ -167,7 +195,9 @@ func (w *world) cordon(d dice) {
 	if len(all) == 0 {
 		return
 	}
+	slices.SortFunc(all, func(a, b owners.Session) int { return strings.Compare(a.Name+a.Addr+a.ID, b.Name+b.Addr+b.ID) })
 	sid := all[d.IntN(len(all))].ID
+	w.check.faulted("cordon", g.name)
 	w.wg.Go(func() {
 		_ = g.store.Want(g.ctx, sid, owners.WantedCordon) // final by now, or the store is away
 		for time.Sleep(back); !w.over.Load(); time.Sleep(100 * time.Millisecond) {
@@ -185,21 +215,26 @@ func (w *world) moves(stop <-chan struct{}) {
 		return
 	}
 	d := w.dice(3)
-	d.every(stop, 50*time.Millisecond, 900*time.Millisecond, func() {
+	d.every(stop, 30*time.Millisecond, 500*time.Millisecond, func() {
 		g, k := w.gateways[d.IntN(gateways)], object(d.Int64N(objects))
 		mode, deadline := wire.ReleaseNow, d.span(50*time.Millisecond, time.Second)
 		if d.IntN(4) == 0 {
 			mode = wire.ReleaseWhenIdle
 		}
+		if w.c.has("hasty") && d.IntN(2) == 0 {
+			deadline = d.span(time.Millisecond, 50*time.Millisecond)
+		}
 		again := time.Duration(-1)
 		if d.IntN(10) == 0 {
 			again = d.span(0, 2*time.Second)
+			w.check.faulted("late-release", k.String())
 		}
 		w.wg.Go(func() {
 			pin, sess, found, err := g.store.Pin(g.ctx, k)
 			if err != nil || !found || pin.State != owners.Owned {
 				return
 			}
+			w.check.faulted("move", k.String())
 			r := route{sess.Addr, pin.SID, pin.Token}
 			if again >= 0 {
 				w.later(again, func() { g.release(k, r, mode, deadline) })
@@ -221,11 +256,12 @@ func (w *world) rollouts(stop <-chan struct{}) {
 		if i == nil {
 			return
 		}
-		w.check.count(func(s *Stats) { s.Drains++ })
 		if d.IntN(2) == 0 {
+			w.check.faulted("sigterm", i.m.name)
 			i.end()
 			return
 		}
+		w.check.faulted("drain", i.m.name)
 		w.wg.Go(func() {
 			all, _ := g.watcher.Snapshot()
 			for _, s := range all {

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skewgate/skewgate/host/storage"
 	"github.com/skewgate/skewgate/internal/faults"
 	"github.com/skewgate/skewgate/owners"
 )
@@ -26,27 +29,15 @@ type check struct {
 	running map[string][]*running
 	minted  map[string]map[int64]mint
 	user    map[string]map[int64]string // who used a token
-	lapsed  map[string]bool             // sessions
+	lapsed  map[string]time.Time        // sessions, and when they did
+	fences  map[string]storage.Fence    // highest that storage accepted and answered
 	parent  map[string]string           // of a written value: the one it was made of
 	ops     map[string][]*op
+	history *history
 	calmAt  time.Time
 	bound   time.Duration // for the first answer after calmAt
-	served  map[string]time.Duration
 	broken  map[string][]string
 	stats   Stats
-}
-
-// Stats count what happened.
-type Stats struct {
-	Events, OK, Unknown, Shed, Refused, Moves, Mints, Duplicates int
-	Failovers, Flushes, Crashes, Drains                          int
-	Recovery                                                     time.Duration // of the slowest object after the faults
-}
-
-// Result is what a run gives.
-type Result struct {
-	Stats
-	Broken map[string][]string // violations by invariant
 }
 
 type running struct {
@@ -72,14 +63,20 @@ type op struct {
 func newCheck(w *world) *check {
 	return &check{
 		w: w, highest: map[string]int64{}, running: map[string][]*running{}, minted: map[string]map[int64]mint{},
-		user: map[string]map[int64]string{}, lapsed: map[string]bool{}, parent: map[string]string{},
-		ops: map[string][]*op{}, served: map[string]time.Duration{}, broken: map[string][]string{},
+		user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, parent: map[string]string{},
+		ops: map[string][]*op{}, history: newHistory(w.c.History), broken: map[string][]string{},
+		stats: Stats{Faults: map[string]int{}},
 	}
 }
 
 // breaks notes a violation. Needs mu.
 func (c *check) breaks(invariant, msg string, args ...any) {
-	c.broken[invariant] = append(c.broken[invariant], time.Now().Format("05.000000 ")+fmt.Sprintf(msg, args...))
+	text := fmt.Sprintf(msg, args...)
+	c.history.add("broken", invariant, text)
+	c.broken[invariant] = append(c.broken[invariant], time.Now().Format("15:04:05.000000 ")+text)
+	if c.w.c.Until[invariant] {
+		c.w.enough.Do(func() { close(c.w.done) })
+	}
 }
 
 // record takes what a living host tells.
@@ -90,6 +87,7 @@ func (c *check) record(i *instance, r faults.Record) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.history.add(string(r.Kind), i.m.name, r.Object, c.history.session(r.Session), strconv.FormatInt(r.Token, 10), r.Reason)
 	switch r.Kind {
 	case faults.Start:
 		c.start(i, r, state)
@@ -102,7 +100,7 @@ func (c *check) record(i *instance, r faults.Record) {
 			}
 		}
 	case faults.Lapsed:
-		c.lapsed[r.Session] = true
+		c.lapsed[r.Session] = time.Now()
 	}
 }
 
@@ -113,7 +111,7 @@ func (c *check) start(i *instance, r faults.Record, state string) {
 	}
 	c.highest[r.Object] = max(c.highest[r.Object], r.Token)
 	for _, x := range c.running[r.Object] {
-		if x.token < r.Token && !x.i.node.isDead() && !c.lapsed[x.sid] && c.minted[r.Object][r.Token].planned {
+		if x.token < r.Token && !x.i.node.isDead() && c.lapsed[x.sid].IsZero() && c.minted[r.Object][r.Token].planned {
 			c.breaks("I1b", "%s starts under %d at %s while an event under %d runs at %s", r.Object, r.Token, i.m.name, x.token, x.i.m.name)
 		}
 	}
@@ -130,10 +128,19 @@ func (c *check) start(i *instance, r faults.Record, state string) {
 	c.running[r.Object] = append(c.running[r.Object], &running{i, r.Session, r.Token})
 }
 
+// left sees an event's answer leave its host: never after the session lapsed.
+func (c *check) left(k, sid string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := c.lapsed[sid]; !at.IsZero() && at.Before(time.Now()) {
+		c.breaks("output", "%s: an answer leaves %v after its session lapsed", k, time.Since(at))
+	}
+}
+
 func (c *check) crashed(i *instance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stats.Crashes++
+	c.fault("crash", i.m.name)
 	for o, list := range c.running {
 		var left []*running
 		for _, x := range list {
@@ -161,6 +168,7 @@ func (c *check) pinWritten(key string, before, after []string) {
 	if m, ok := c.minted[o][token]; ok && m.sid != is["i"] {
 		c.stats.Duplicates++
 	}
+	c.history.add("owned", o, c.history.session(is["i"]), is["t"])
 	m := mint{sid: is["i"], planned: was["s"] == "r"}
 	c.minted[o][token] = m
 	c.stats.Mints++
@@ -175,10 +183,34 @@ func (c *check) valueWritten(key string, before, after []string) {
 	_, id, _ := strings.Cut(pairs(after)["v"], " ")
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.history.add("value", key, old, id)
 	if c.parent[id] != old {
 		c.breaks("I2", "%s: %s was made of %q and replaced %q", key, id, c.parent[id], old)
 	}
 }
+
+// fence is the highest under which an access was answered so far.
+func (c *check) fence(o string) storage.Fence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fences[o]
+}
+
+// accessed is I2 as hosts see it: an access that began when another fence had
+// been answered is accepted under that one or a higher one.
+func (c *check) accessed(o string, before, f storage.Fence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.add("accepted", o, strconv.FormatInt(f.Token, 10), strconv.FormatInt(f.N, 10))
+	if older(f, before) {
+		c.breaks("I2", "%s: an access under (%d, %d) is accepted after (%d, %d)", o, f.Token, f.N, before.Token, before.N)
+	}
+	if older(c.fences[o], f) {
+		c.fences[o] = f
+	}
+}
+
+func older(a, b storage.Fence) bool { return a.Token < b.Token || a.Token == b.Token && a.N < b.N }
 
 func pairs(list []string) map[string]string {
 	m := map[string]string{}
@@ -205,7 +237,19 @@ func (c *check) flushed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.era++
-	c.stats.Flushes++
+}
+
+// fault counts a fault. Needs mu.
+func (c *check) fault(kind, where string) {
+	c.history.add("fault", kind, where)
+	c.stats.Faults[kind]++
+}
+
+// faulted notes one fault.
+func (c *check) faulted(kind, where string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fault(kind, where)
 }
 
 func (c *check) count(f func(s *Stats)) {
@@ -220,6 +264,7 @@ func (c *check) begin(k owners.Key, write bool, id string) *op {
 	defer c.mu.Unlock()
 	o := &op{write: write, id: id, begin: time.Now()}
 	o.eras[0] = c.era
+	c.history.add("asked", k.String(), id, strconv.FormatBool(write))
 	c.ops[k.String()] = append(c.ops[k.String()], o)
 	return o
 }
@@ -229,11 +274,17 @@ func (c *check) end(o *op, a answer) {
 	defer c.mu.Unlock()
 	o.done, o.a, o.end = true, a, time.Now()
 	o.eras[1] = c.era
+	c.history.add("answered", o.id, strconv.FormatInt(a.ver, 10), a.id)
 	c.stats.OK++
 }
 
-func (c *check) lost(*op) { c.count(func(s *Stats) { s.Unknown++ }) }
-func (c *check) shed(*op) { c.count(func(s *Stats) { s.Shed++ }) }
+func (c *check) lost(o *op) {
+	c.count(func(s *Stats) { c.history.add("unknown", o.id); s.Unknown++ })
+}
+
+func (c *check) shed(o *op) {
+	c.count(func(s *Stats) { c.history.add("shed", o.id); s.Shed++ })
+}
 
 // calmed says that the faults have ended, perhaps while nobody may acquire.
 func (c *check) calmed(holding bool) {
@@ -249,13 +300,24 @@ func (c *check) calmed(holding bool) {
 
 // result checks the answers and gives everything.
 func (c *check) result() Result {
+	last, about := map[string]string{}, map[string]string{}
+	for i := range int64(objects) { // before the lock: a script holds the store's lock when it comes here
+		k := object(i).String()
+		_, last[k], _ = strings.Cut(c.w.store.mini.HGet("{p0}:kv:"+k, "v"), " ")
+		about[k] = c.w.store.describe(k)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for k, list := range c.ops {
-		c.order(k, list)
-		c.kept(k, list)
+	for _, k := range slices.Sorted(maps.Keys(c.ops)) {
+		c.order(k, c.ops[k])
 	}
-	c.recovery()
+	if c.w.quiet.Load() { // not when the first violation ended the run
+		for _, k := range slices.Sorted(maps.Keys(c.ops)) {
+			c.kept(k, last[k], c.ops[k])
+		}
+		c.recovery(about)
+	}
+	c.stats.Records, c.stats.Hash = c.history.records, c.history.sum()
 	c.stats.Refused = int(c.refusals.Load())
 	return Result{c.stats, c.broken}
 }
@@ -283,7 +345,7 @@ func (c *check) order(k string, list []*op) {
 		}
 		h := highest[o.a.era]
 		if o.a.ver < h || o.write && o.a.ver == h && h > 0 {
-			c.breaks("I6", "%s: version %d (write %v) asked at %s after %d was told", k, o.a.ver, o.write, o.begin.Format("05.000000"), h)
+			c.breaks("I6", "%s: version %d (write %v) asked at %s after %d was told", k, o.a.ver, o.write, o.begin.Format("15:04:05.000000"), h)
 		}
 		if o.write {
 			at := fmt.Sprint(o.a.era, o.a.ver)
@@ -296,21 +358,20 @@ func (c *check) order(k string, list []*op) {
 }
 
 // kept is I5: every acknowledged write is an ancestor of the state. Needs mu.
-func (c *check) kept(k string, list []*op) {
-	_, id, _ := strings.Cut(c.w.store.mini.HGet("{p0}:kv:"+k, "v"), " ")
+func (c *check) kept(k, id string, list []*op) {
 	in := map[string]bool{}
 	for ; id != "" && !in[id]; id = c.parent[id] {
 		in[id] = true
 	}
 	for _, o := range list {
 		if o.write && o.whole() && o.a.era == c.era && !in[o.id] {
-			c.breaks("I5", "%s: the acknowledged write %s (version %d) of %s is not in the state", k, o.id, o.a.ver, o.begin.Format("05.000000"))
+			c.breaks("I5", "%s: the acknowledged write %s (version %d) of %s is not in the state", k, o.id, o.a.ver, o.begin.Format("15:04:05.000000"))
 		}
 	}
 }
 
 // recovery is I7. Needs mu.
-func (c *check) recovery() {
+func (c *check) recovery(about map[string]string) {
 	for i := range int64(objects) {
 		k := object(i).String()
 		first := time.Duration(-1)
@@ -321,7 +382,7 @@ func (c *check) recovery() {
 		}
 		c.stats.Recovery = max(c.stats.Recovery, first)
 		if first < 0 || first > c.bound {
-			c.breaks("I7", "%s: first answer %v after the faults, bound %v", k, first, c.bound)
+			c.breaks("I7", "%s: first answer %v after the faults, bound %v; %s", k, first, c.bound, about[k])
 		}
 	}
 }

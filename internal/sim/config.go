@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,12 +16,19 @@ type Config struct {
 	Time   time.Duration // under faults; the calm after it comes on top
 	Faults []string      // of AllFaults
 	Writes float64       // share of requests that write
+	Rate   int64         // how many times as often calls are lost or late; 0 is once
+	Gap    time.Duration // longest time between two requests of a gateway; 0 is 15ms
+	Busy   int64         // how many times as often nodes and the store fail; 0 is once
 	Weak   Weakness
+
+	Until   map[string]bool // invariants: the run ends when one of them breaks
+	History io.Writer       // takes the history as text; nil: only its hash is kept
 }
 
 // AllFaults are the classes of faults.
 var AllFaults = []string{
 	"moves", "rollouts", "cordon", "pauses", "partitions", "crashes", "drift", "clock", "delays", "drops", "failover", "flush", "forge",
+	"repeats", "hasty",
 }
 
 // Weakness removes protections, for negative controls.
@@ -31,11 +39,27 @@ type Weakness struct {
 	NoFence bool        // every activation has the same fence
 	TTL     bool        // sessions die by the store's clock
 	NoHold  bool        // the epoch opens as soon as it has begun
+	Roomy   bool        // hosts remember every released object, so that no watermark stands in for one
+}
+
+// and is what either removes.
+func (w Weakness) and(x Weakness) Weakness {
+	return Weakness{
+		Host: slices.Concat(w.Host, x.Host), Scripts: slices.Concat(w.Scripts, x.Scripts), NoWait: w.NoWait || x.NoWait,
+		NoFence: w.NoFence || x.NoFence, TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, Roomy: w.Roomy || x.Roomy,
+	}
+}
+
+func (c Config) gap() time.Duration {
+	if c.Gap == 0 {
+		return 15 * time.Millisecond
+	}
+	return c.Gap
 }
 
 // String is the command line that repeats the run.
 func (c Config) String() string {
-	return fmt.Sprintf("SKEWGATE_SIM='seed=%d time=%v faults=%s'", c.Seed, c.Time, strings.Join(c.Faults, ","))
+	return fmt.Sprintf("-sim.seed=%d -sim.time=%v -sim.faults=%s", c.Seed, c.Time, strings.Join(c.Faults, ","))
 }
 
 func (c Config) has(fault string) bool { return slices.Contains(c.Faults, fault) }
@@ -49,7 +73,7 @@ const (
 	leaseMin  = time.Second
 	leaseMax  = 2 * time.Second
 	holdFor   = 5 * time.Second
-	calmTime  = 14 * time.Second
+	calmTime  = 10 * time.Second // above every bound of I7
 	replicas  = 1
 	sendLimit = 4 * time.Second // how long a gateway waits for an answer
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ type gateway struct {
 	mu    sync.Mutex
 	cache map[owners.Key]route
 	floor map[owners.Key]int64
-	busy  map[owners.Key]chan struct{}
+	busy  map[owners.Key]chan struct{} // a resolve is under way
+	probe map[owners.Key]chan struct{} // one request tries, the others wait behind it
 	asked int
 }
 
@@ -40,8 +42,9 @@ type route struct {
 
 func newGateway(w *world, id int) *gateway {
 	return &gateway{
-		w: w, id: id, node: newNode(w, uint64(10+id)),
+		w: w, id: id, node: newNode(w, "gateway"+strconv.Itoa(id), uint64(10+id)),
 		cache: map[owners.Key]route{}, floor: map[owners.Key]int64{}, busy: map[owners.Key]chan struct{}{},
+		probe: map[owners.Key]chan struct{}{},
 	}
 }
 
@@ -66,11 +69,14 @@ func object(i int64) owners.Key { return owners.Key{Class: "Cart", ID: strconv.F
 
 // clients ask for objects, each of which has quiet spells so that idle release happens.
 func (g *gateway) clients() {
-	for !g.w.over.Load() {
-		time.Sleep(g.span(10*time.Millisecond, 60*time.Millisecond))
+	for !g.w.over.Load() && !g.w.quiet.Load() {
+		if g.w.calm.Load() {
+			time.Sleep(80 * time.Millisecond) // nothing but the recovery is left to see
+		}
+		time.Sleep(g.span(time.Millisecond, g.w.c.gap()))
 		g.stand()
 		k := g.num(objects)
-		if g.num(10) == 0 { // any pin may be forgotten at any time
+		if g.num(40) == 0 { // any pin may be forgotten at any time
 			g.mu.Lock()
 			delete(g.cache, object(g.num(objects)))
 			g.mu.Unlock()
@@ -89,10 +95,12 @@ func (g *gateway) clients() {
 	}
 }
 
-// ask is one client request.
+// ask is one client request. After its second refusal it probes, or waits behind the one that does.
 func (g *gateway) ask(k owners.Key, write bool, id string) {
 	op := g.w.check.begin(k, write, id)
 	deadline := time.Now().Add(holdFor)
+	var mine chan struct{}
+	defer func() { g.probed(k, mine) }()
 	for tries := 0; time.Now().Before(deadline) && !g.w.over.Load(); tries++ {
 		r, err := g.resolve(k)
 		if err == nil {
@@ -111,6 +119,7 @@ func (g *gateway) ask(k owners.Key, write bool, id string) {
 				continue
 			}
 		}
+		mine = g.behind(k, mine)
 		d := 45 * time.Millisecond
 		if tries > 8 {
 			d = 245 * time.Millisecond
@@ -118,6 +127,34 @@ func (g *gateway) ask(k owners.Key, write bool, id string) {
 		time.Sleep(5*time.Millisecond + g.span(0, d))
 	}
 	g.w.check.shed(op)
+}
+
+// behind makes the request the one that probes, or waits until that one knows.
+func (g *gateway) behind(k owners.Key, mine chan struct{}) chan struct{} {
+	g.mu.Lock()
+	other := g.probe[k]
+	if other == nil && mine == nil {
+		mine = make(chan struct{})
+		g.probe[k] = mine
+	}
+	g.mu.Unlock()
+	if mine == nil {
+		select {
+		case <-other:
+		case <-time.After(holdFor / 10):
+		}
+	}
+	return mine
+}
+
+func (g *gateway) probed(k owners.Key, mine chan struct{}) {
+	if mine == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.probe, k)
+	close(mine)
 }
 
 func (g *gateway) refused(k owners.Key, r route, token int64) {
@@ -192,16 +229,25 @@ func (g *gateway) lookUp(k owners.Key, floor int64) (route, error) {
 // place chooses any host, mostly not the last one: safety must not depend on placement.
 func (g *gateway) place(last string) (owners.Session, bool) {
 	all, _ := g.watcher.Snapshot()
-	var may []owners.Session
+	may := g.takes(all, last)
+	if len(may) == 0 { // the watcher is late
+		all, _ = g.store.Sessions(g.ctx)
+		may = g.takes(all, last)
+	}
+	if len(may) == 0 {
+		return owners.Session{}, false
+	}
+	slices.SortFunc(may, func(a, b owners.Session) int { return strings.Compare(a.Name+a.Addr+a.ID, b.Name+b.Addr+b.ID) })
+	return may[g.num(int64(len(may)))], true
+}
+
+func (g *gateway) takes(all []owners.Session, last string) (may []owners.Session) {
 	for _, s := range all {
 		if s.State == owners.Live && s.Ready && s.Wanted == owners.WantedNone && (s.ID != last || g.num(3) == 0) {
 			may = append(may, s)
 		}
 	}
-	if len(may) == 0 {
-		return owners.Session{}, false
-	}
-	return may[g.num(int64(len(may)))], true
+	return may
 }
 
 type answerKind int
@@ -227,8 +273,12 @@ func (g *gateway) send(k owners.Key, r route, write bool, id string) answer {
 	if write {
 		method = http.MethodPost
 	}
-	req := g.request(k, r, method, "http://"+r.addr+"/?id="+id)
-	return g.deliver(req, r.addr)
+	if g.one("repeats", 60) { // somebody in between sends it again, later
+		g.w.check.faulted("repeated-request", g.name)
+		again := g.request(k, r, method, "http://"+r.addr+"/?id="+id+"again")
+		g.w.later(g.span(0, 3*time.Second), func() { g.deliver(again, r.addr) })
+	}
+	return g.deliver(g.request(k, r, method, "http://"+r.addr+"/?id="+id), r.addr)
 }
 
 func (g *gateway) request(k owners.Key, r route, method, url string) *http.Request {
@@ -271,9 +321,14 @@ func (g *gateway) deliver(req *http.Request, addr string) answer {
 		i.node.stand()
 		here, _ := g.reaches()
 		there, _ := i.node.reaches()
-		if here && there && !i.node.one("drops", 300) {
-			got <- read(rec.Code, rec.Header(), rec.Body.String())
+		if !here || !there {
+			return
 		}
+		if i.node.one("drops", 300) {
+			g.w.check.faulted("lost-answer", i.m.name)
+			return
+		}
+		got <- read(rec.Code, rec.Header(), rec.Body.String())
 	})
 	timeout := time.NewTimer(sendLimit)
 	defer timeout.Stop()
@@ -313,6 +368,7 @@ func (g *gateway) forge(k owners.Key) {
 	if !ok {
 		return
 	}
+	g.w.check.faulted("forged-token", g.name)
 	r.token = time.Now().AddDate(10, 0, 0).UnixMicro()
 	g.w.wg.Go(func() { g.send(k, r, false, "forged") })
 	g.w.wg.Go(func() { g.release(k, r, wire.ReleaseNow, time.Second) })
@@ -326,12 +382,23 @@ func (g *gateway) release(k owners.Key, r route, mode string, deadline time.Dura
 	g.deliver(req, r.addr)
 }
 
+// openAtOnce lets everybody acquire although old leases may stand.
+func (g *gateway) openAtOnce() {
+	switch e, err := g.store.Epoch(g.ctx); {
+	case err != nil:
+	case e.ID == "":
+		_, _ = g.store.BeginEpoch(g.ctx)
+	case !e.Open:
+		_, _ = g.store.OpenEpoch(g.ctx, e.ID)
+	}
+}
+
 // weakWatch is what a watcher must not do.
 func (g *gateway) weakWatch() {
 	for !g.w.over.Load() {
 		time.Sleep(50 * time.Millisecond)
-		if e, err := g.store.Epoch(g.ctx); err == nil && g.w.c.Weak.NoHold && e.ID != "" && !e.Open {
-			_, _ = g.store.OpenEpoch(g.ctx, e.ID)
+		if g.w.c.Weak.NoHold {
+			g.openAtOnce()
 		}
 		if !g.w.c.Weak.TTL {
 			continue

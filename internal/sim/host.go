@@ -16,6 +16,7 @@ import (
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/host/storage"
 	"github.com/skewgate/skewgate/internal/faults"
+	"github.com/skewgate/skewgate/wire"
 )
 
 // A machine runs one host process after the other, each as a fresh instance
@@ -52,15 +53,21 @@ func (m *machine) boot() {
 	defer m.mu.Unlock()
 	m.boots++
 	m.ready, m.off = true, false
-	n := newNode(m.w, uint64(m.name[0])*1000+m.boots)
+	n := newNode(m.w, m.name+strconv.FormatUint(m.boots, 10), uint64(m.name[0])*1000+m.boots)
 	i := &instance{m: m, node: n, addr: m.w.freeAddr(n), done: make(chan struct{})}
 	f := &faults.Host{Off: map[faults.Protection]bool{}, Clock: n.clock, Dial: n.dial, Trace: i.trace, ReleasedCap: 2}
+	if m.w.c.Weak.Roomy {
+		f.ReleasedCap = 1000
+	}
 	f.At = func(faults.Point, string) { n.stand() }
 	for _, p := range m.w.c.Weak.Host {
 		f.Off[p] = true
 	}
-	if m.w.c.Weak.NoFence {
-		f.Storage = func(d storage.Driver) storage.Driver { return unfenced{d} }
+	f.Storage = func(d storage.Driver) storage.Driver {
+		if m.w.c.Weak.NoFence {
+			d = unfenced{d}
+		}
+		return watched{d, i}
 	}
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("SKEWGATE_SIM_LOG") != "" {
@@ -184,8 +191,12 @@ func (i *instance) w() *world { return i.m.w }
 
 // serve is one request at the process's gate.
 func (i *instance) serve(r *http.Request) *httptest.ResponseRecorder {
+	k, sid := r.Header.Get(wire.HeaderObject), r.Header.Get(wire.HeaderSession) // the gate removes what is its own
 	rec := httptest.NewRecorder()
 	i.h.ServeHTTP(rec, r)
+	if rec.Code == http.StatusOK && r.URL.Path == "/" && !i.node.isDead() {
+		i.w().check.left(k, sid)
+	}
 	return rec
 }
 
@@ -219,8 +230,8 @@ type cell struct {
 }
 
 func (c *cell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d := c.i.node.span(time.Millisecond, 20*time.Millisecond)
-	if c.i.node.num(100) == 0 {
+	d := c.i.node.span(500*time.Microsecond, 6*time.Millisecond)
+	if c.i.node.num(400) == 0 {
 		d += c.i.node.span(0, 600*time.Millisecond)
 	}
 	time.Sleep(d)
@@ -238,6 +249,39 @@ func (c *cell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.ver, c.id = ver, id
 	}
 	fmt.Fprintf(w, "%d %s %d", c.ver, c.id, c.era)
+}
+
+// watched tells the check which accesses were accepted.
+type watched struct {
+	storage.Driver
+	i *instance
+}
+
+func (d watched) Claim(ctx context.Context, o string, f storage.Fence) (storage.Snapshot, error) {
+	before := d.i.w().check.fence(o)
+	s, err := d.Driver.Claim(ctx, o, f)
+	d.accepted(o, before, f, err)
+	return s, err
+}
+
+func (d watched) Read(ctx context.Context, o string, f storage.Fence, keys []string) (storage.Values, error) {
+	before := d.i.w().check.fence(o)
+	v, err := d.Driver.Read(ctx, o, f, keys)
+	d.accepted(o, before, f, err)
+	return v, err
+}
+
+func (d watched) Write(ctx context.Context, o string, f storage.Fence, b storage.Batch) error {
+	before := d.i.w().check.fence(o)
+	err := d.Driver.Write(ctx, o, f, b)
+	d.accepted(o, before, f, err)
+	return err
+}
+
+func (d watched) accepted(o string, before, f storage.Fence, err error) {
+	if err == nil && !d.i.node.isDead() {
+		d.i.w().check.accessed(o, before, f)
+	}
 }
 
 // unfenced is a driver whose activations all have the same fence.

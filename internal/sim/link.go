@@ -63,7 +63,11 @@ func (l *link) carry(from, to net.Conn, reply bool) {
 		for c := range sent {
 			time.Sleep(time.Until(c.at))
 			// A lost answer: the client waits until its timeout, and closes.
-			if lost = lost || reply && l.n.one("drops", 150); lost {
+			if !lost && reply && l.n.one("drops", 150) {
+				l.n.w.check.faulted("lost-reply", l.n.name)
+				lost = true
+			}
+			if lost {
 				continue
 			}
 			if !l.passable() {

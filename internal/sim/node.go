@@ -10,6 +10,7 @@ import (
 // everything, and has a clock of its own.
 type node struct {
 	w     *world
+	name  string
 	mu    sync.Mutex
 	rnd   *rand.Rand
 	base  time.Time
@@ -20,8 +21,8 @@ type node struct {
 	cut   time.Time // no network until
 }
 
-func newNode(w *world, id uint64) *node {
-	n := &node{w: w, rnd: rand.New(rand.NewPCG(w.c.Seed, id)), base: time.Now(), rate: 1}
+func newNode(w *world, name string, id uint64) *node {
+	n := &node{w: w, name: name, rnd: rand.New(rand.NewPCG(w.c.Seed, id)), base: time.Now(), rate: 1}
 	if w.c.has("drift") {
 		n.rate += (n.rnd.Float64() - .5) * 1e-3 // within the bound that the protocol assumes between two clocks
 	}
@@ -46,7 +47,7 @@ func (n *node) span(min, max time.Duration) time.Duration {
 
 // one says yes once in so many times, while there are faults of that class.
 func (n *node) one(fault string, in int64) bool {
-	return n.w.c.has(fault) && !n.w.calm.Load() && n.num(in) == 0
+	return n.w.c.has(fault) && !n.w.calm.Load() && n.num(max(1, in/max(1, n.w.c.Rate))) == 0
 }
 
 // stand waits while the node is paused.
@@ -87,7 +88,11 @@ func (n *node) isDead() bool {
 func (n *node) delay() time.Duration {
 	d := n.span(50*time.Microsecond, time.Millisecond)
 	if n.one("delays", 300) {
+		n.w.check.faulted("late-message", n.name)
 		d += n.span(0, 1500*time.Millisecond)
+		if n.num(4) == 0 { // longer than any timeout: it arrives when nobody expects it any more
+			d += n.span(0, 5*time.Second)
+		}
 	}
 	return d
 }

@@ -50,7 +50,7 @@ var errRefused = errors.New("connection refused")
 
 func newStore(w *world) *store {
 	s := &store{w: w, mini: miniredis.NewMiniRedis(), rnd: rand.New(rand.NewPCG(w.c.Seed, 1)), runID: "run1"}
-	s.lag = []time.Duration{time.Millisecond, 5 * time.Millisecond, 40 * time.Millisecond, 150 * time.Millisecond}[s.rnd.IntN(4)]
+	s.lag = []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond}[s.rnd.IntN(4)]
 	c, err := s.mini.Dial()
 	if err != nil {
 		w.t.Fatal(err)
@@ -307,3 +307,12 @@ func (s *store) heal() {
 
 // state is what a session's record says, now.
 func (s *store) state(sid string) string { return s.mini.HGet("{p0}:sess:"+sid, "state") }
+
+// describe is what the store says of an object, for people.
+func (s *store) describe(k string) string {
+	pin := "{p0}:pin:" + k
+	sid := s.mini.HGet(pin, "i")
+	return fmt.Sprintf("epoch %s, pin %s %s of %.6s, session %s at %s, the clock is %s",
+		s.mini.HGet("{p0}:epoch", "s"), s.mini.HGet(pin, "s"), s.mini.HGet(pin, "t"), sid,
+		s.state(sid), s.mini.HGet("{p0}:sess:"+sid, "addr"), s.now().Format(time.DateTime))
+}

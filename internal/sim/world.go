@@ -18,9 +18,13 @@ type world struct {
 	store  *store
 	check  *check
 	signer *wire.Signer
-	calm   atomic.Bool // faults have ended
-	over   atomic.Bool // everything has
+	calm   atomic.Bool   // faults have ended
+	quiet  atomic.Bool   // nobody asks any more
+	over   atomic.Bool   // everything has
+	done   chan struct{} // closed when what Config.Until waits for has happened
+	enough sync.Once
 
+	flushed  time.Time // when the store lost everything last; of the loop that makes faults
 	mu       sync.Mutex
 	machines []*machine // one for each host name; what runs there changes
 	gateways []*gateway
@@ -35,11 +39,11 @@ func Run(t *testing.T, c Config) Result {
 	t.Helper()
 	var r Result
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, c: c, signer: wire.NewSigner(secret)}
+		w := &world{t: t, c: c, signer: wire.NewSigner(secret), done: make(chan struct{})}
 		w.check = newCheck(w)
 		w.store = newStore(w)
 		for i := range hosts {
-			m := &machine{w: w, name: string(rune('a' + i)), node: newNode(w, uint64(100+i))}
+			m := &machine{w: w, name: string(rune('a' + i)), node: newNode(w, string(rune('a'+i)), uint64(100+i))}
 			w.machines = append(w.machines, m)
 			m.boot()
 		}
@@ -64,9 +68,17 @@ func (w *world) live() {
 	for _, f := range []func(<-chan struct{}){w.faults, w.moves, w.rollouts} {
 		chaos.Go(func() { f(stop) })
 	}
-	time.Sleep(w.c.Time)
+	select {
+	case <-time.After(w.c.Time):
+	case <-w.done:
+	}
 	close(stop)
 	chaos.Wait()
+	select {
+	case <-w.done:
+		return
+	default:
+	}
 	w.calm.Store(true)
 	w.store.heal()
 	w.check.calmed(w.holding())
@@ -74,6 +86,8 @@ func (w *world) live() {
 		m.settle()
 	}
 	time.Sleep(calmTime)
+	w.quiet.Store(true)
+	time.Sleep(holdFor + sendLimit + time.Second) // until the last request is over
 }
 
 // holding says whether nobody may acquire now.

@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skewgate/skewgate/internal/faults"
+)
+
+// A control removes one protection, together with the layers that mask its
+// loss; the checker must then see one of the named invariants break within a
+// few seeds, and must see nothing of them when the layers alone are removed:
+// else it would be their loss that it saw. A checker that sees nothing here
+// proves nothing elsewhere. Protections that stand in the store alone (nonces,
+// run ids, expiry) are removed in package owners.
+type control struct {
+	name   string
+	off    Weakness // the protection
+	masks  Weakness // what hides its loss
+	faults string
+	rate   int64
+	busy   int64
+	breaks string // any of these
+}
+
+func hostWithout(p ...faults.Protection) Weakness { return Weakness{Host: p} }
+
+const mintRule = "math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))"
+
+var controls = []control{
+	{name: "no claim before load",
+		off: Weakness{NoFence: true}, masks: hostWithout(faults.Confirm),
+		faults: "moves pauses partitions crashes delays", rate: 5, breaks: "I1a I2 I5 I6"},
+	{name: "tokens are prev+1 under rollback",
+		off: Weakness{Scripts: [][2]string{{mintRule, "prev + 1"}}}, masks: Weakness{NoWait: true},
+		faults: "moves failover rollouts", breaks: "I3"},
+	{name: "the lease is ignored",
+		off:    hostWithout(faults.Lease),
+		faults: "moves pauses partitions", breaks: "I1a I1c"},
+	{name: "no released[]",
+		off: hostWithout(faults.Released), masks: hostWithout(faults.Confirm),
+		faults: "moves pauses delays", breaks: "I1a"},
+	{name: "death by the store's clock (TTL)",
+		off:    Weakness{TTL: true},
+		faults: "moves clock partitions", breaks: "I1a I1c"},
+	{name: "release before idle",
+		off:    hostWithout(faults.Idle),
+		faults: "moves", breaks: "I1b"},
+	{name: "zombie activation after re-registering",
+		off:    hostWithout(faults.Fresh),
+		faults: "moves pauses partitions", breaks: "I1a I1b I2 I3 I6"},
+	{name: "the session id is ignored",
+		off: hostWithout(faults.SID), masks: Weakness{Host: []faults.Protection{faults.Confirm}, NoFence: true},
+		faults: "moves rollouts crashes", breaks: "I1a I3"},
+	{name: "a release is aborted after its script was sent",
+		off: hostWithout(faults.Sent), masks: Weakness{Host: []faults.Protection{faults.Confirm}, NoFence: true, Roomy: true},
+		faults: "moves drops delays hasty", rate: 15, breaks: "I1a I1b"},
+	{name: "no HOLD after the store lost its data",
+		off:    Weakness{NoHold: true},
+		faults: "moves flush partitions", busy: 3, breaks: "I1a I1b"},
+	{name: "no counter n in the fence",
+		off:    hostWithout(faults.N),
+		faults: "delays drops", rate: 15, breaks: "I2 I5 I6"},
+	{name: "writes without WAIT under failover",
+		off:    Weakness{NoWait: true},
+		faults: "moves failover", breaks: "I5 I6"},
+	{name: "answers of a stale instance leave",
+		off:    hostWithout(faults.Output),
+		faults: "moves pauses partitions", breaks: "output"},
+}
+
+// triesPerControl is how many seeds a control may take: a seed fixes the faults, not every interleaving.
+const triesPerControl = 12
+
+func (c control) config(seed uint64) Config {
+	cfg := Config{
+		Seed: seed, Time: 15 * time.Second, Writes: .5, Faults: strings.Fields(c.faults), Rate: c.rate, Busy: c.busy,
+		Weak: c.off.and(c.masks), Until: map[string]bool{},
+	}
+	for _, inv := range strings.Fields(c.breaks) {
+		cfg.Until[inv] = true
+	}
+	return cfg
+}
+
+// masked is the same run with the protection in place: only what hides its loss is removed.
+func (c control) masked(seed uint64) Config {
+	cfg := c.config(seed)
+	cfg.Weak, cfg.Until = c.masks, nil
+	return cfg
+}
+
+func controlOf(t *testing.T, name string) control {
+	t.Helper()
+	for _, c := range controls {
+		if c.name == name {
+			return c
+		}
+	}
+	t.Fatalf("no control is called %q", name)
+	return control{}
+}
+
+// broke gives the first of the control's invariants that broke, and how it did.
+func (c control) broke(r Result) (invariant, first string) {
+	for _, inv := range strings.Fields(c.breaks) {
+		if v := r.Broken[inv]; len(v) > 0 {
+			return inv, v[0]
+		}
+	}
+	return "", ""
+}
+
+func TestControls(t *testing.T) {
+	for _, c := range controls {
+		t.Run(c.name, func(t *testing.T) {
+			start := time.Now()
+			for seed := uint64(1); seed <= triesPerControl; seed++ {
+				r := Run(t, c.config(seed))
+				if inv, first := c.broke(r); inv != "" {
+					t.Logf("seed %d, %v of computing: %s broke: %s", seed, time.Since(start).Round(time.Millisecond), inv, first)
+					return
+				}
+			}
+			t.Errorf("none of %d seeds saw %s break", triesPerControl, c.breaks)
+		})
+	}
+}
