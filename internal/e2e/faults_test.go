@@ -39,14 +39,14 @@ func TestMeshSurvivesKills(t *testing.T) {
 	load.settle(200)
 
 	t.Log("kill gateway A")
-	gwA.kill()
+	gwA.Kill()
 	load.settle(200)
 	if n := load.failed.Load(); n != 0 {
 		t.Errorf("%d requests failed although each client has a living gateway to go to: %v", n, load.lastError())
 	}
 
 	t.Log("kill control")
-	control.kill()
+	control.Kill()
 	load.settle(200)
 	if n := load.failed.Load(); n != 0 {
 		t.Errorf("%d requests failed when control was killed: %v", n, load.lastError())
@@ -54,7 +54,7 @@ func TestMeshSurvivesKills(t *testing.T) {
 
 	t.Log("start a host while there is no control, kill another")
 	m.startHost("v1", "host-c", testenv.Port(t))
-	hostB.kill()
+	hostB.Kill()
 	failedBefore := load.failed.Load()
 	killed := time.Now()
 	eventually(t, "every cart to be served after a host's death", func() bool { return load.allServed(killed) })
@@ -85,7 +85,7 @@ func TestAgentHost(t *testing.T) {
 	m.startControl()
 	m.startGateway("gw", m.gwA, m.gwAAdmin)
 	var running, most atomic.Int32 // events of one object at a time, over both upstreams
-	agents := map[string]*process{}
+	agents := map[string]*testenv.Process{}
 	for _, name := range []string{"one", "two"} {
 		l := testenv.Listen(t)
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -119,7 +119,7 @@ func TestAgentHost(t *testing.T) {
 	if n := most.Load(); n != 1 {
 		t.Errorf("%d events of one object ran at a time", n)
 	}
-	agents[owner].kill()
+	agents[owner].Kill()
 	eventually(t, "the other agent to take the object over", func() bool {
 		body, code := get(url)
 		return code == http.StatusOK && !strings.HasPrefix(body, owner+" ")

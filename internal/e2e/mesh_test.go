@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -45,42 +43,10 @@ func build(m *testing.M) int {
 	return m.Run()
 }
 
-// process is a binary under test. Its output is shown when the test fails.
-type process struct {
-	t    *testing.T
-	name string
-	cmd  *exec.Cmd
-	out  *bytes.Buffer
-	done chan struct{}
-}
-
-func start(t *testing.T, name string, args ...string) *process {
+// start runs a binary until the test ends.
+func start(t *testing.T, name string, args ...string) *testenv.Process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: exec.Command(filepath.Join(bin, name), args...), out: &bytes.Buffer{}, done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("%s %s:\n%s", name, strings.Join(args, " "), p.out)
-		}
-	})
-	return p
-}
-
-func (p *process) kill() { // SIGKILL: nothing is said goodbye to
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-func (p *process) signal(s syscall.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatalf("signal %s: %v", p.name, err)
-	}
+	return testenv.StartProcess(t, name, nil, append([]string{filepath.Join(bin, name)}, args...)...)
 }
 
 // run runs a command to its end and gives what it printed and its exit code.
@@ -151,15 +117,15 @@ func (m *mesh) write(name string, gateway, admin int) string {
 	return path
 }
 
-func (m *mesh) startControl() *process {
+func (m *mesh) startControl() *testenv.Process {
 	return start(m.t, "skewgate", "serve", "--config", m.write("control.yaml", m.spare, m.controlAdmin), "--role", "control", "--id", "control")
 }
 
-func (m *mesh) startGateway(id string, port, admin int) *process {
+func (m *mesh) startGateway(id string, port, admin int) *testenv.Process {
 	return start(m.t, "skewgate", "serve", "--config", m.write(id+".yaml", port, admin), "--role", "gateway", "--id", id)
 }
 
-func (m *mesh) startHost(version, name string, port int) *process {
+func (m *mesh) startHost(version, name string, port int) *testenv.Process {
 	return start(m.t, "shop-"+version, "--store", m.store, "--listen", fmt.Sprintf("127.0.0.1:%d", port),
 		"--name", name, "--secret-file", m.secret, "--lease", "2s", "--idle", "5s")
 }

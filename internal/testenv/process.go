@@ -66,11 +66,11 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Pause stops the process where it stands, Resume lets it go on.
-func (p *Process) Pause() { p.t.Helper(); p.Signal(syscall.SIGSTOP) }
+// Pause stops the process where it stands, unless it has ended.
+func (p *Process) Pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Resume lets a paused process go on.
-func (p *Process) Resume() { p.t.Helper(); p.Signal(syscall.SIGCONT) }
+func (p *Process) Resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }

@@ -35,6 +35,10 @@ func TestNemesis(t *testing.T) {
 		time.Sleep(200*time.Millisecond + time.Duration(n.rnd.IntN(800))*time.Millisecond)
 	}
 	n.healAll()
+	for range 10 { // whoever was started without a store gives up late
+		time.Sleep(300 * time.Millisecond)
+		n.supervise()
+	}
 	l.servedAgain("every object is served after all of it")
 	l.goOn(60)
 	l.clean()
@@ -42,9 +46,10 @@ func TestNemesis(t *testing.T) {
 
 // victim is something that can be hurt in some ways, one at a time.
 type victim struct {
-	name  string
-	hurts []hurt
-	heal  func() // nil while it is well
+	name    string
+	process *testenv.Process // nil for a link and the store
+	hurts   []hurt
+	heal    func() // nil while it is well
 }
 
 type hurt struct {
@@ -53,7 +58,7 @@ type hurt struct {
 }
 
 func onProcess(p *testenv.Process) *victim {
-	return &victim{name: p.Name, hurts: []hurt{{"killed", p.Kill, p.Start}, {"stopped", p.Pause, p.Resume}}}
+	return &victim{name: p.Name, process: p, hurts: []hurt{{"killed", p.Kill, p.Start}, {"stopped", p.Pause, p.Resume}}}
 }
 
 func onLink(name string, p *testenv.Proxy) *victim {
@@ -91,6 +96,7 @@ type nemesis struct {
 
 // act hurts one that is well, or heals one that is not.
 func (n *nemesis) act() {
+	n.supervise()
 	v := n.victims[n.rnd.IntN(len(n.victims))]
 	if v.heal != nil {
 		n.t.Logf("%s heals", v.name)
@@ -110,6 +116,17 @@ func (n *nemesis) act() {
 				w.heal = nil
 				return
 			}
+		}
+	}
+}
+
+// supervise starts again what ended by itself, as systemd or Kubernetes would:
+// serve refuses to start without a store.
+func (n *nemesis) supervise() {
+	for _, v := range n.victims {
+		if v.process != nil && v.heal == nil && v.process.Gone() {
+			n.t.Logf("%s has ended by itself", v.name)
+			v.process.Start()
 		}
 	}
 }
