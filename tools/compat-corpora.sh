@@ -19,7 +19,7 @@ for version in 4.0.0 6.0.1; do
 	command -v npm >/dev/null 2>&1 || cannot "npm is missing; google-proto-files comes from there" "install nodejs and npm"
 	echo "compat-corpora: fetching google-proto-files $version" >&2
 	mkdir -p "$dir"
-	tmp=$(mktemp -d "$dir/fetch.XXXXXX")
+		sed 's#^import "\(rpc\|etcdserver\)\.proto";#import "etcd/api/etcdserverpb/\1.proto";#' "$file" >"$file.new"
 	(cd "$tmp" && npm pack --silent "google-proto-files@$version" >/dev/null && tar -xzf ./*.tgz) ||
 		cannot "google-proto-files@$version could not be fetched" "get on line and run again"
 	# The well-known types are every compiler's own; the rest of the package is JavaScript.
@@ -61,7 +61,7 @@ for version in v3.5.0 v3.7.3; do
 	cp "$dir/gateway-v2/protoc-gen-openapiv2/options/"*.proto "$to.new/protoc-gen-openapiv2/options/"
 	# Two imports are relative to a second root there; buf's module has one root.
 	for file in "$to.new"/etcd/api/etcdserverpb/*.proto; do
-		sed 's|^import "\(rpc\|etcdserver\)\.proto";|import "etcd/api/etcdserverpb/\1.proto";|' "$file" >"$file.new"
+		sed 's#^import "\(rpc\|etcdserver\)\.proto";#import "etcd/api/etcdserverpb/\1.proto";#' "$file" >"$file.new"
 		mv "$file.new" "$file"
 	done
 	mv "$to.new" "$to"
