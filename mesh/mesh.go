@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
@@ -27,7 +28,7 @@ type Mesh struct {
 	Listen  Listen
 	Leases  Leases
 	Auth    Auth
-	Control string // host:port where gateways get their config
+	Control string // where gateways get their config: host:port, several separated by commas
 	Callers Callers
 	Classes []routing.Class // by name
 }
@@ -189,4 +190,13 @@ func readSecret(problems problem.List, places problem.Places, path, key string) 
 		return nil, append(problems, places.At(fmt.Sprintf("auth.%s %s has %d bytes; at least %d are needed", key, path, len(secret), MinSecretBytes), hint, "auth", key))
 	}
 	return secret, problems
+}
+
+// Controls lists the addresses of Control.
+func (m *Mesh) Controls() []string {
+	var out []string
+	for a := range strings.SplitSeq(m.Control, ",") {
+		out = append(out, strings.TrimSpace(a))
+	}
+	return out
 }

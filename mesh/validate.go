@@ -101,7 +101,9 @@ func (v *validator) listen() {
 		}
 	}
 	if v.yaml.Control != "" {
-		v.address(at("control"), v.yaml.Control, false)
+		for _, a := range v.mesh.Controls() {
+			v.address(at("control"), a, false)
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +25,7 @@ import (
 
 // Options of a Client.
 type Options struct {
-	Addr    string      // of control, host:port
+	Addrs   []string    // of control, host:port each: when one is lost the next is asked
 	NodeID  string      // names this gateway in `skewgate proxies`; unique in the mesh
 	TLS     *tls.Config // nil: plain text
 	Logger  *slog.Logger
@@ -76,7 +78,7 @@ func (s State) Age(now time.Time) time.Duration {
 // NewClient makes a client; Run does the work.
 func NewClient(o Options) (*Client, error) {
 	switch {
-	case o.Addr == "":
+	case len(o.Addrs) == 0 || slices.Contains(o.Addrs, ""):
 		return nil, errors.New("xds client: no address of control")
 	case o.NodeID == "":
 		return nil, errors.New("xds client: no node id")
@@ -97,30 +99,40 @@ func (c *Client) State() State {
 	return s
 }
 
-// Run holds a stream to control until ctx ends, and connects again whenever it
-// is lost. It returns ctx's error.
+// Run holds a stream to control until ctx ends. When it is lost, or cannot be
+// had, the next address is asked; after the last one it is the first one's turn
+// again. Which one is asked first depends on the node, so that gateways spread
+// over the controls. Run returns ctx's error.
 func (c *Client) Run(ctx context.Context) error {
-	conn, err := grpc.NewClient(c.opt.Addr, c.dialOptions()...)
-	if err != nil {
-		return fmt.Errorf("xds client: %w", err)
-	}
-	defer func() { _ = conn.Close() }() // only says that it is closed already
-	service := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
 	held := newHeld()
 	pause := newBackoff()
-	for ctx.Err() == nil {
-		conn.ResetConnectBackoff() // the pauses are ours
-		err := c.stream(ctx, service, held, pause.reset)
+	first := crc32.ChecksumIEEE([]byte(c.opt.NodeID))
+	for turn := first; ctx.Err() == nil; turn++ {
+		addr := c.opt.Addrs[int(turn%uint32(len(c.opt.Addrs)))]
+		err := c.ask(ctx, addr, held, pause.reset)
 		if ctx.Err() != nil {
 			break
 		}
-		c.lost(err)
+		c.lost(addr, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause.next()):
 		}
 	}
 	return ctx.Err()
+}
+
+// ask holds a stream to the control at addr until it is lost.
+func (c *Client) ask(ctx context.Context, addr string, h *held, healthy func()) error {
+	conn, err := grpc.NewClient(addr, c.dialOptions()...)
+	if err != nil {
+		return fmt.Errorf("xds client: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // only says that it is closed already
+	return c.stream(ctx, discoveryv3.NewAggregatedDiscoveryServiceClient(conn), h, func() {
+		c.connected(addr)
+		healthy()
+	})
 }
 
 func (c *Client) dialOptions() []grpc.DialOption {
@@ -156,23 +168,23 @@ func (c *Client) table(t *routing.Table) {
 	c.opt.OnTable(t)
 }
 
-func (c *Client) connected() {
+func (c *Client) connected(addr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.state.Connected {
 		c.state.Connected, c.state.Since, c.state.LastError = true, time.Now(), ""
-		c.opt.Logger.Info("connected to control", "addr", c.opt.Addr)
+		c.opt.Logger.Info("connected to control", "addr", addr)
 	}
 }
 
-func (c *Client) lost(err error) {
+func (c *Client) lost(addr string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Connected {
 		c.state.Since = time.Now()
-		c.opt.Logger.Warn("lost control; the last good table stays", "addr", c.opt.Addr, "version", c.state.Version, "error", err)
+		c.opt.Logger.Warn("lost control; the last good table stays", "addr", addr, "version", c.state.Version, "error", err)
 	} else if c.state.LastError == "" {
-		c.opt.Logger.Warn("cannot reach control; trying on", "addr", c.opt.Addr, "error", err)
+		c.opt.Logger.Warn("cannot reach control; trying on", "addr", addr, "error", err)
 	}
 	c.state.Connected, c.state.LastError = false, fmt.Sprint(err)
 }

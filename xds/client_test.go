@@ -174,10 +174,10 @@ func (ts *tables) last() routing.Spec {
 	return ts.all[len(ts.all)-1].Spec()
 }
 
-func runClient(t *testing.T, addr string) (*Client, *tables) {
+func runClient(t *testing.T, addrs ...string) (*Client, *tables) {
 	t.Helper()
 	ts := &tables{}
-	c, err := NewClient(Options{Addr: addr, NodeID: "gw-1", Logger: slog.New(slog.DiscardHandler), OnTable: ts.add})
+	c, err := NewClient(Options{Addrs: addrs, NodeID: "gw-1", Logger: slog.New(slog.DiscardHandler), OnTable: ts.add})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,6 @@ func (c *Client) stream(ctx context.Context, service discoveryv3.AggregatedDisco
 	for {
 		select {
 		case resp := <-responses:
-			c.connected()
 			healthy()
 			if err := s.take(resp); err != nil {
 				return cause(err, responses, failed)

@@ -54,7 +54,7 @@ func newEnvoyConfigCommand(env *Env) *cobra.Command {
 	f.StringVar(&o.NodeID, "node", "edge", "the node id that this Envoy shows to control; each Envoy needs its own")
 	f.StringSliceVar(&o.Gateways, "gateway", nil, "a gateway, HOST:PORT, again for each; listen.gateway of the mesh on this machine by default")
 	f.StringSliceVar(&o.Pickers, "picker", nil, "a gateway's picker, HOST:PORT, again for each; listen.picker of the mesh on this machine by default")
-	f.StringVar(&o.Control, "control", "", "control, HOST:PORT; the mesh's by default")
+	f.StringSliceVar(&o.Controls, "control", nil, "a control, HOST:PORT, again for each; the mesh's by default")
 	f.StringVar(&o.AccessLog, "access-log", "", "a file for Envoy's access log")
 	f.BoolVar(&o.PublicClients, "public", false, "clients are not trusted: remove what they say of callers, versions and previews")
 	return cmd

@@ -48,7 +48,7 @@ func (s *server) newGateway() (*gateway.Gateway, error) {
 		CallerIDs:      s.callerIDs(),
 	})
 	client, err := xds.NewClient(xds.Options{
-		Addr: s.mesh.Control, NodeID: s.id, Logger: s.log, Registry: s.reg,
+		Addrs: s.mesh.Controls(), NodeID: s.id, Logger: s.log, Registry: s.reg,
 		OnTable: func(t *routing.Table) { s.gateway.SetTable(t) },
 	})
 	if err != nil {

@@ -45,7 +45,7 @@ type Options struct {
 	NodeID        string   // "edge"
 	Gateways      []string // of the data path; by default the mesh's listener on this machine
 	Pickers       []string // of the picker; the same
-	Control       string   // the mesh's control
+	Controls      []string // the mesh's control
 	AccessLog     string   // a file; "" for none
 	PublicClients bool     // what clients say of who calls, of versions and previews is removed
 }
@@ -62,9 +62,9 @@ const bufferBytes = 32768
 // data is what the templates see.
 type data struct {
 	Mesh, NodeID, AccessLog, ReadyPath string
-	Listen, Control                    address
+	Listen                             address
 	Admin                              *address
-	Gateways, Pickers                  []address
+	Gateways, Pickers, Controls        []address
 	Strip                              []string
 	Routes                             []hashRoute
 	HashValue, Forward, LogHeaders     string
@@ -110,10 +110,15 @@ func (o Options) data(m *mesh.Mesh) (data, error) {
 		return a
 	}
 	d.Listen = parse("listen", or(o.Listen, "0.0.0.0:10000"))
-	d.Control = parse("control", or(o.Control, m.Control))
 	if admin := or(o.Admin, "127.0.0.1:9901"); admin != "off" {
 		a := parse("admin", admin)
 		d.Admin = &a
+	}
+	if len(o.Controls) == 0 {
+		o.Controls = m.Controls()
+	}
+	for _, c := range o.Controls {
+		d.Controls = append(d.Controls, parse("control", c))
 	}
 	for _, g := range orLocal(o.Gateways, m.Listen.Gateway) {
 		d.Gateways = append(d.Gateways, parse("gateway", g))

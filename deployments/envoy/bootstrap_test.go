@@ -57,7 +57,7 @@ func TestEnvoyTakesEveryBootstrap(t *testing.T) {
 			for _, o := range []Options{
 				{},
 				{PublicClients: true, AccessLog: "/dev/null", Admin: "off", NodeID: "edge \"7\": {", Listen: "[::1]:10000",
-					Gateways: []string{"10.0.0.1:8080", "gw.mesh:8080"}, Pickers: []string{"10.0.0.1:8082", "[::1]:8082"}, Control: "control.mesh:8083"},
+					Gateways: []string{"10.0.0.1:8080", "gw.mesh:8080"}, Pickers: []string{"10.0.0.1:8082", "[::1]:8082"}, Controls: []string{"control.mesh:8083", "10.0.0.9:8083"}},
 			} {
 				o.Mode = mode
 				t.Run(fmt.Sprint(name, "/", mode, "/", o.PublicClients), func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestEnvoyTakesEveryBootstrap(t *testing.T) {
 }
 
 func TestWrongOptionsAreAllNamed(t *testing.T) {
-	_, err := Bootstrap(parsed(t, plainMesh), Options{Listen: "x", Admin: "y", Gateways: []string{"z"}, Control: ":1"})
+	_, err := Bootstrap(parsed(t, plainMesh), Options{Listen: "x", Admin: "y", Gateways: []string{"z"}, Controls: []string{":1"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}

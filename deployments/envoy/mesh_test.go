@@ -74,7 +74,7 @@ func newWholeMesh(t *testing.T) *wholeMesh {
 		w.gateway(fmt.Sprint("gw-", i), l.Addr().String())
 	}
 	w.proxyURL = w.envoy(Options{Mode: Proxy, Gateways: w.gateways})
-	w.pickURL = w.envoy(Options{Mode: Picker, Pickers: w.pickers, Control: l.Addr().String(), NodeID: "picker-edge"})
+	w.pickURL = w.envoy(Options{Mode: Picker, Pickers: w.pickers, Controls: []string{l.Addr().String()}, NodeID: "picker-edge"})
 	return w
 }
 
@@ -135,7 +135,7 @@ func serveCart(name string, w http.ResponseWriter, r *http.Request) {
 func (w *wholeMesh) gateway(id, controlAddr string) {
 	w.t.Helper()
 	g := gateway.New(gateway.Options{ID: id, Store: w.store, Signer: wire.NewSigner(w.secret), TrustedCallers: w.mesh.Callers.Trust})
-	client, err := xds.NewClient(xds.Options{Addr: controlAddr, NodeID: id, Logger: slog.New(slog.DiscardHandler), OnTable: g.SetTable})
+	client, err := xds.NewClient(xds.Options{Addrs: []string{controlAddr}, NodeID: id, Logger: slog.New(slog.DiscardHandler), OnTable: g.SetTable})
 	if err != nil {
 		w.t.Fatal(err)
 	}

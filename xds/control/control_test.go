@@ -175,7 +175,7 @@ func (g *gateway) newest() *routing.Table {
 func startGateway(t *testing.T, addr, node string) *gateway {
 	t.Helper()
 	g := &gateway{}
-	c, err := xds.NewClient(xds.Options{Addr: addr, NodeID: node, Logger: testLog(t), OnTable: func(tb *routing.Table) {
+	c, err := xds.NewClient(xds.Options{Addrs: []string{addr}, NodeID: node, Logger: testLog(t), OnTable: func(tb *routing.Table) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.table = tb

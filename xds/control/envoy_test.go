@@ -205,7 +205,7 @@ func TestPickerModeIsLockedToThePick(t *testing.T) {
 
 	admin, edge := fmt.Sprint("127.0.0.1:", testenv.Port(t)), fmt.Sprint("127.0.0.1:", testenv.Port(t))
 	bootstrap, err := envoyconfig.Bootstrap(testMesh(t), envoyconfig.Options{
-		Mode: envoyconfig.Picker, Listen: edge, Admin: admin, NodeID: "edge-1", Pickers: []string{pickerAddr}, Control: c.addr,
+		Mode: envoyconfig.Picker, Listen: edge, Admin: admin, NodeID: "edge-1", Pickers: []string{pickerAddr}, Controls: []string{c.addr},
 	})
 	if err != nil {
 		t.Fatal(err)
