@@ -19,7 +19,7 @@ for version in 4.0.0 6.0.1; do
 	command -v npm >/dev/null 2>&1 || cannot "npm is missing; google-proto-files comes from there" "install nodejs and npm"
 	echo "compat-corpora: fetching google-proto-files $version" >&2
 	mkdir -p "$dir"
-		sed 's#^import "\(rpc\|etcdserver\)\.proto";#import "etcd/api/etcdserverpb/\1.proto";#' "$file" >"$file.new"
+	tmp=$(mktemp -d "$dir/fetch.XXXXXX")
 	(cd "$tmp" && npm pack --silent "google-proto-files@$version" >/dev/null && tar -xzf ./*.tgz) ||
 		cannot "google-proto-files@$version could not be fetched" "get on line and run again"
 	# The well-known types are every compiler's own; the rest of the package is JavaScript.

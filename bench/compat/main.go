@@ -46,7 +46,7 @@ var trees = map[string]job{
 	"etcd-same":   {"etcd-v3.7.3", "etcd-v3.7.3"},
 }
 
-// contender is one way to check them; found is its exit code when it has
+// contender is one way to check them, run in the new tree; found is its exit code when it has
 // something to say.
 type contender struct {
 	name  string
@@ -71,7 +71,6 @@ func run(ctx context.Context, rounds int, names []string) error {
 		if !ok {
 			return fmt.Errorf("-jobs %q is not there", name)
 		}
-		j.old, j.new = filepath.Join(".tools/corpora", j.old), filepath.Join(".tools/corpora", j.new)
 		if err := compare(ctx, os.Stdout, name, j, rounds); err != nil {
 			return err
 		}
@@ -82,12 +81,12 @@ func run(ctx context.Context, rounds int, names []string) error {
 func contenders() []contender {
 	ours := func(encodings string) func(j job) []string {
 		return func(j job) []string {
-			return []string{".tools/bench/skewgate", "compat", "check", "--old", j.old, "--new", j.new, "--encoding", encodings}
+			return []string{"bench/skewgate", "compat", "check", "--old", "../" + j.old, "--new", ".", "--encoding", encodings}
 		}
 	}
 	buf := func(category string) func(j job) []string {
 		return func(j job) []string {
-			return []string{".tools/bin/buf", "breaking", j.new, "--against", j.old, "--config", `{"version":"v2","breaking":{"use":["` + category + `"]}}`}
+			return []string{"bin/buf", "breaking", ".", "--against", "../" + j.old, "--config", `{"version":"v2","breaking":{"use":["` + category + `"]}}`}
 		}
 	}
 	return []contender{
@@ -110,14 +109,14 @@ func compare(ctx context.Context, w io.Writer, name string, j job, rounds int) e
 	took := make([][]usage, len(all))
 	for range rounds {
 		for i, c := range all {
-			u, err := once(ctx, c.argv(j), c.found)
+			u, err := once(ctx, j.new, c.argv(j), c.found)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", name, c.name, err)
 			}
 			took[i] = append(took[i], u)
 		}
 	}
-	fmt.Fprintf(w, "\n%s: %s → %s, %d rounds, load now %s\n", name, filepath.Base(j.old), filepath.Base(j.new), rounds, rig.Load())
+	fmt.Fprintf(w, "\n%s: %s → %s, %d rounds, load now %s\n", name, j.old, j.new, rounds, rig.Load())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  \twall s\tprocessor s\tpeak MB\tlines\tbuf's wall : ours\tprocessor\tmemory")
 	for i, c := range all {
@@ -151,13 +150,18 @@ func against(ours, theirs []usage, f func(u usage) float64) string {
 	return rig.SpreadOf(v).Format("%.1f")
 }
 
-// once runs a process to its end.
-func once(ctx context.Context, argv []string, found int) (usage, error) {
+// once runs a process of .tools to its end, in a tree.
+func once(ctx context.Context, tree string, argv []string, found int) (usage, error) {
 	var out counter
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	program, err := filepath.Abs(filepath.Join(".tools", argv[0]))
+	if err != nil {
+		return usage{}, err
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
+	cmd.Dir = filepath.Join(".tools/corpora", tree)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	u := usage{wall: time.Since(start), lines: out.lines}
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != found) {
