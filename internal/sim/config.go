@@ -19,6 +19,7 @@ type Config struct {
 	Rate   int64         // how many times as often calls are lost or late; 0 is once
 	Gap    time.Duration // longest time between two requests of a gateway; 0 is 15ms
 	Busy   int64         // how many times as often nodes and the store fail; 0 is once
+	Brief  bool          // the run ends with the faults: no calm, no recovery
 	Weak   Weakness
 
 	Until   map[string]bool // invariants: the run ends when one of them breaks
@@ -67,13 +68,14 @@ func (c Config) has(fault string) bool { return slices.Contains(c.Faults, fault)
 // What the simulated mesh is made of. Leases are the shortest there are, so
 // that much happens in little time.
 const (
-	objects   = 5
-	gateways  = 3
-	hosts     = 4
-	leaseMin  = time.Second
-	leaseMax  = 2 * time.Second
-	holdFor   = 5 * time.Second
-	calmTime  = 10 * time.Second // above every bound of I7
-	replicas  = 1
-	sendLimit = 4 * time.Second // how long a gateway waits for an answer
+	objects       = 5
+	gateways      = 3
+	hosts         = 4
+	leaseMin      = time.Second
+	leaseMax      = 2 * time.Second
+	holdFor       = 5 * time.Second
+	calmTime      = 10 * time.Second // above every bound of I7
+	replicas      = 1
+	heldPerObject = 12              // requests that wait at one gateway; more are given up
+	sendLimit     = 4 * time.Second // how long a gateway waits for an answer
 )

@@ -32,6 +32,7 @@ type gateway struct {
 	floor map[owners.Key]int64
 	busy  map[owners.Key]chan struct{} // a resolve is under way
 	probe map[owners.Key]chan struct{} // one request tries, the others wait behind it
+	held  map[owners.Key]int           // requests that wait
 	asked int
 }
 
@@ -44,7 +45,7 @@ func newGateway(w *world, id int) *gateway {
 	return &gateway{
 		w: w, id: id, node: newNode(w, "gateway"+strconv.Itoa(id), uint64(10+id)),
 		cache: map[owners.Key]route{}, floor: map[owners.Key]int64{}, busy: map[owners.Key]chan struct{}{},
-		probe: map[owners.Key]chan struct{}{},
+		probe: map[owners.Key]chan struct{}{}, held: map[owners.Key]int{},
 	}
 }
 
@@ -119,6 +120,12 @@ func (g *gateway) ask(k owners.Key, write bool, id string) {
 				continue
 			}
 		}
+		if tries == 1 {
+			if !g.hold(k) {
+				break
+			}
+			defer g.unhold(k)
+		}
 		mine = g.behind(k, mine)
 		d := 45 * time.Millisecond
 		if tries > 8 {
@@ -127,6 +134,23 @@ func (g *gateway) ask(k owners.Key, write bool, id string) {
 		time.Sleep(5*time.Millisecond + g.span(0, d))
 	}
 	g.w.check.shed(op)
+}
+
+// hold counts a request that waits; no means that too many do.
+func (g *gateway) hold(k owners.Key) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held[k] >= heldPerObject {
+		return false
+	}
+	g.held[k]++
+	return true
+}
+
+func (g *gateway) unhold(k owners.Key) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held[k]--
 }
 
 // behind makes the request the one that probes, or waits until that one knows.

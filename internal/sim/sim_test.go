@@ -24,6 +24,7 @@ var (
 	simControl = flag.String("sim.control", "", "the protection to remove: a row of TestControls")
 	simHistory = flag.String("sim.history", "", "file that takes the history as text")
 	simEvents  = flag.Int("sim.events", 0, "TestLong: run until so many events began")
+	simBrief   = flag.Bool("sim.brief", false, "TestSeed: end with the faults, without the calm and its checks")
 	simFor     = flag.Duration("sim.for", 0, "TestLong: begin no other seed after so much real time; 0 is no limit")
 	simWorkers = flag.Int("sim.workers", 1, "TestLong: seeds at a time")
 )
@@ -79,7 +80,7 @@ func report(t *testing.T, c Config, r Result) {
 
 // TestSeed runs what the flags say, and prints the hash of the history.
 func TestSeed(t *testing.T) {
-	c := Config{Seed: *simSeed, Time: *simTime, Writes: .3, Faults: faultsOf(*simFaults)}
+	c := Config{Seed: *simSeed, Time: *simTime, Writes: .3, Faults: faultsOf(*simFaults), Brief: *simBrief}
 	if *simControl != "" {
 		ctl := controlOf(t, *simControl)
 		c = ctl.config(c.Seed)

@@ -79,6 +79,9 @@ func (w *world) live() {
 		return
 	default:
 	}
+	if w.c.Brief {
+		return
+	}
 	w.calm.Store(true)
 	w.store.heal()
 	w.check.calmed(w.holding())
