@@ -36,7 +36,11 @@ func Plan(r *report.Report) *report.Plan {
 	case report.AnyOrder:
 		p.Steps = []report.Step{{Do: "roll objects and workers " + move + ", in any order", Workers: both, Objects: both, Compatible: true}}
 	default:
-		p.Releases = releases(r)
+		p.Releases, p.Classes = releases(r), r.OwnOrders()
+		if steps := stepsApart(p.Classes, r); steps != nil {
+			p.Steps = steps
+			break
+		}
 		p.Steps = []report.Step{
 			{Do: "release 1 (expand): roll it out everywhere", Workers: []string{r.Old, "release 1"}, Objects: []string{r.Old, "release 1"}, Compatible: true},
 			{Do: "wait until nothing runs " + r.Old, Workers: []string{"release 1"}, Objects: []string{"release 1"}, Compatible: true},

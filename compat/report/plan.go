@@ -10,7 +10,13 @@ import (
 func PlanText(w io.Writer, p *Plan, opts Options) error {
 	t := &textWriter{color: opts.Colour}
 	p = p.printable()
-	t.printf("%s  order: %s\n", t.paint(bold, p.Old+" → "+p.New), t.paint(bold, orderText(p.Order)))
+	apart := orderedApart(p.Classes)
+	order := orderText(p.Order)
+	if apart {
+		order = "EACH CLASS IN ITS OWN"
+	}
+	t.printf("%s  order: %s\n", t.paint(bold, p.Old+" → "+p.New), t.paint(bold, order))
+	t.ownOrders(p.Classes)
 	switch p.Rollback {
 	case RollbackSafe:
 		t.printf("going back: safe at every step\n")
@@ -26,6 +32,9 @@ func PlanText(w io.Writer, p *Plan, opts Options) error {
 		if s.NoReturn {
 			t.printf("     %s %s\n", t.paint(red, "point of no return:"), strings.Join(s.NoReturnRules, "; "))
 		}
+	}
+	if apart && len(p.Releases) > 0 {
+		t.printf("\nIf objects of all classes can only be rolled out together, it takes two releases instead.\n")
 	}
 	for _, release := range p.Releases {
 		t.printf("\nrelease: %s\n", t.paint(bold, release.Name))

@@ -188,15 +188,17 @@ func (r *Report) name(label string) string {
 
 // Plan is how to roll out.
 type Plan struct {
-	APIVersion string    `json:"apiVersion"`
-	Kind       string    `json:"kind"`
-	Old        string    `json:"old"`
-	New        string    `json:"new"`
-	Order      string    `json:"order"`
-	Rollback   string    `json:"rollback"`
-	Steps      []Step    `json:"steps"`
-	Releases   []Release `json:"releases,omitempty"` // expand and contract
-	Notices    []Notice  `json:"notices,omitempty"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Old        string `json:"old"`
+	New        string `json:"new"`
+	Order      string `json:"order"`
+	Rollback   string `json:"rollback"`
+	Steps      []Step `json:"steps"`
+	// Classes have an order each where no order is safe for all of them.
+	Classes  []ClassOrder `json:"classes,omitempty"`
+	Releases []Release    `json:"releases,omitempty"` // expand and contract
+	Notices  []Notice     `json:"notices,omitempty"`
 }
 
 // Step is one step of a rollout, and which versions live during it.

@@ -65,6 +65,7 @@ func (t *textWriter) head(r *Report) {
 		mark, code = "INCOMPATIBLE", red
 	}
 	t.printf("%s  %s  %s\n", t.paint(bold, names), t.paint(code, mark), verdictText(r))
+	t.ownOrders(r.OwnOrders())
 	t.conflict(r)
 	if text := rollbackText(r); text != "" {
 		t.printf("%s\n", text)
@@ -86,6 +87,9 @@ func verdictText(r *Report) string {
 		WorkersFirst:   "safe if workers are rolled out first, then objects",
 		ExpandContract: "no order of rollout is safe: it takes two releases (skewgate compat plan says what goes in each)",
 	}[r.Order]
+	if orderedApart(r.OwnOrders()) {
+		order = "no one order of rollout is safe for all classes"
+	}
 	if windowed == "" {
 		return order
 	}
