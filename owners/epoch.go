@@ -41,7 +41,7 @@ func (s *Store) OpenEpoch(ctx context.Context, id string) (Epoch, error) {
 // Init opens the epoch of a store of which the operator says that it has no
 // hosts yet; ErrSessions when it has sessions. On an open store it does nothing.
 func (s *Store) Init(ctx context.Context) error {
-	_, err := s.onEpoch(ctx, "init store", s.scripts.init, []string{keyEpoch, keySessions}, random128())
+	_, err := s.onEpoch(ctx, "init store", s.scripts.init, []string{keyEpoch, keySessions, keyEnded}, random128())
 	return err
 }
 

@@ -88,7 +88,8 @@ const (
 	sessPrefix  = prefix + "sess:"
 	gwPrefix    = prefix + "gw:"
 	keyEpoch    = prefix + "epoch"
-	keySessions = prefix + "sessions"
+	keySessions = prefix + "sessions" // those that may run events; what watchers read
+	keyEnded    = prefix + "ended"    // final ones, by the time of their end
 	keyMeta     = prefix + "meta"
 	keyWatchers = prefix + "gws"
 )

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -195,7 +196,7 @@ func (s *Store) Drain(ctx context.Context, sid string) error {
 // CloseSession makes a session final, by the host itself, after it stopped
 // admitting. A session that is final or missing is no error.
 func (s *Store) CloseSession(ctx context.Context, sid string) error {
-	_, err := s.onSession(ctx, "close session", s.scripts.close, sid, finalTTL.Milliseconds())
+	_, err := s.onSession(ctx, "close session", s.scripts.close, sid, finalTTL.Milliseconds(), sid)
 	return err
 }
 
@@ -208,7 +209,7 @@ func (s *Store) Dead(ctx context.Context, sid, seen string) (Session, error) {
 
 // deadOn is Dead on the server with this run id only ("" for any).
 func (s *Store) deadOn(ctx context.Context, sid, seen, runID string) (Session, error) {
-	r, err := s.onSession(ctx, "declare dead", s.scripts.dead, sid, seen, finalTTL.Milliseconds(), runID)
+	r, err := s.onSession(ctx, "declare dead", s.scripts.dead, sid, seen, finalTTL.Milliseconds(), runID, sid)
 	if err != nil {
 		return Session{}, err
 	}
@@ -239,11 +240,12 @@ func (s *Store) Want(ctx context.Context, sid string, w Wanted) error {
 	return nil
 }
 
+// onSession runs a script on a session; those that end it use the index as well.
 func (s *Store) onSession(ctx context.Context, op string, sc script, sid string, args ...any) (reply, error) {
 	if err := ValidSID(sid); err != nil {
 		return reply{}, fmt.Errorf("%s: %w", op, err)
 	}
-	r, err := s.run(ctx, sc, []string{sessionKey(sid)}, args...)
+	r, err := s.run(ctx, sc, []string{sessionKey(sid), keySessions, keyEnded}, args...)
 	if err != nil {
 		return reply{}, fmt.Errorf("%s: %w", op, err)
 	}
@@ -270,16 +272,33 @@ func (s *Store) Session(ctx context.Context, sid string) (sess Session, ok bool,
 	return sess, err == nil, err
 }
 
-// Sessions reads all sessions in the index, final ones included until they
-// are collected: two round trips. One that cannot be read is left out and
-// named in the error, which is joined; the others are returned beside it.
+// Sessions reads all sessions, final ones included until they are collected:
+// two round trips. One that cannot be read is left out and named in the error,
+// which is joined; the others are returned beside it.
 func (s *Store) Sessions(ctx context.Context) ([]Session, error) {
+	var index, ended *redis.StringSliceCmd
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // in this order: one that ends meanwhile is in both
+		index, ended = p.SMembers(ctx, keySessions), p.ZRange(ctx, keyEnded, 0, -1)
+		return nil
+	})
+	if err != nil {
+		return nil, fail("read sessions", false, err)
+	}
+	ids := slices.Concat(index.Val(), ended.Val())
+	slices.Sort(ids)
+	found, _, err := s.readSessions(ctx, slices.Compact(ids), nil)
+	return found, err
+}
+
+// LiveSessions reads the sessions that have not ended, so that its cost does
+// not grow with those that have. Otherwise it is as Sessions.
+func (s *Store) LiveSessions(ctx context.Context) ([]Session, error) {
 	ids, err := s.rdb.SMembers(ctx, keySessions).Result()
 	if err != nil {
 		return nil, fail("read sessions", false, err)
 	}
 	found, _, err := s.readSessions(ctx, ids, nil)
-	return found, err
+	return slices.DeleteFunc(found, func(x Session) bool { return x.State.Final() }), err
 }
 
 // readSessions reads the records of ids, and what else is asked for, in one

@@ -101,7 +101,8 @@ func (w *Watcher) Suspect(sid string) {
 }
 
 // Snapshot gives the sessions as last read, and how long ago that was by this
-// machine's clock. The caller must not change them. Before the first read
+// machine's clock: those that may run events, and for one poll those that were
+// just found dead. The caller must not change them. Before the first read
 // there are none and the age is the longest there is.
 func (w *Watcher) Snapshot() ([]Session, time.Duration) {
 	w.mu.Lock()
@@ -126,7 +127,8 @@ func (w *Watcher) step(ctx context.Context) error {
 	}
 	errs := []error{v.bad, w.watchEpoch(ctx, v.epoch, now)}
 	for i, s := range v.sessions {
-		if s.State.Final() {
+		if s.State.Final() { // its index entry is from a version that kept it there
+			errs = append(errs, w.store.CloseSession(ctx, s.ID))
 			continue
 		}
 		current, err := w.bury(ctx, s, now)
@@ -190,7 +192,7 @@ func (w *Watcher) watchEpoch(ctx context.Context, e Epoch, now time.Duration) er
 type view struct {
 	epoch    Epoch
 	runID    string
-	index    []string  // all sids
+	index    []string  // sids of all that may be live
 	sessions []Session // the records of this watcher's share
 	partial  bool      // the share is not all
 	missing  []string  // suspects without a record

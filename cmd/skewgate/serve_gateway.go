@@ -34,7 +34,7 @@ func (s *server) newGateway() (*gateway.Gateway, error) {
 		return nil, err
 	}
 	s.add("tallies", tallies.Run)
-	moves := newMoveRecorder(rollout.NewMoveLog(s.store.Redis(), s.store.Prefix()), s.watcher, s.log)
+	moves := newMoveRecorder(rollout.NewMoveLog(s.store.Redis(), s.store.Prefix()), s.watcher, s.store, s.log)
 	s.add("move log", moves.run)
 	s.gateway = gateway.New(gateway.Options{
 		ID: s.id, Store: s.store, Signer: s.signer, Watcher: s.watcher,

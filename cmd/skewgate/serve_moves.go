@@ -15,6 +15,7 @@ import (
 type moveRecorder struct {
 	log     *rollout.MoveLog
 	watcher *owners.Watcher
+	store   *owners.Store
 	slog    *slog.Logger
 	queue   chan *gateway.Event
 }
@@ -24,8 +25,8 @@ const (
 	moveWriteTime = 2 * time.Second
 )
 
-func newMoveRecorder(l *rollout.MoveLog, w *owners.Watcher, log *slog.Logger) *moveRecorder {
-	return &moveRecorder{log: l, watcher: w, slog: log, queue: make(chan *gateway.Event, queuedMoves)}
+func newMoveRecorder(l *rollout.MoveLog, w *owners.Watcher, s *owners.Store, log *slog.Logger) *moveRecorder {
+	return &moveRecorder{log: l, watcher: w, store: s, slog: log, queue: make(chan *gateway.Event, queuedMoves)}
 }
 
 // add notes a change of owner unless it is the ordinary return of an idle object.
@@ -67,17 +68,20 @@ func (m *moveRecorder) write(ctx context.Context, e *gateway.Event) error {
 	defer cancel()
 	return m.log.Add(ctx, e.Object, rollout.Moved{
 		At: e.Start, Reason: moveReasons[e.Move.Reason], FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
-		FromHost: m.hostName(e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
+		FromHost: m.hostName(ctx, e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
 	})
 }
 
 // hostName gives a session's stable name, or the session's id when it is forgotten.
-func (m *moveRecorder) hostName(sid string) string {
+func (m *moveRecorder) hostName(ctx context.Context, sid string) string {
 	sessions, _ := m.watcher.Snapshot()
 	for _, s := range sessions {
 		if s.ID == sid {
 			return s.Name
 		}
+	}
+	if s, ok, err := m.store.Session(ctx, sid); err == nil && ok { // it ended a while ago
+		return s.Name
 	}
 	return sid
 }
