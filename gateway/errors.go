@@ -2,15 +2,11 @@ package gateway
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/skewgate/skewgate/forward"
 	"github.com/skewgate/skewgate/wire"
@@ -35,6 +31,7 @@ func (e *brokenError) Unwrap() error { return e.err }
 const (
 	codeCanceled = "canceled" // the client went away
 	codeCut      = "cut"      // the host went away after it had begun to answer
+	CodeMoved    = "moved"    // the host closed a stream because its object moves
 )
 
 // fail tells the client, in its protocol, why there is no answer. The kinds of
@@ -111,14 +108,8 @@ func (g *Gateway) cut(w http.ResponseWriter, r *http.Request, ev *Event, cut *cu
 	if wire.ProtocolOf(r) != wire.ProtocolGRPC || r.ProtoMajor != 2 {
 		panic(http.ErrAbortHandler)
 	}
-	st := (&wire.Problem{
+	(&wire.Problem{
 		Code: wire.UpstreamFailed, Detail: "the host ended the stream early; whether the call ran is not known",
 		Object: ev.Object.String(), CallerVersion: ev.Caller,
-	}).Status()
-	h := w.Header()
-	h.Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(st.Code())))
-	h.Set(http.TrailerPrefix+"Grpc-Message", st.Message())
-	if b, err := proto.Marshal(st.Proto()); err == nil {
-		h.Set(http.TrailerPrefix+"Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(b))
-	}
+	}).SetTrailers(w.Header())
 }

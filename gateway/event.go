@@ -27,7 +27,7 @@ type Event struct {
 	Host          string
 
 	Status   int    // HTTP status the client saw; 0 when it went away before
-	Code     string // "" for success; else a wire.Code, "http_5xx", "grpc_<n>", "canceled" or "cut"
+	Code     string // "" for success; else a wire.Code, "http_5xx", "grpc_<n>", "canceled", "cut" or "moved"
 	Refusals int    // of gates, for this request
 	Resends  int
 	Override string // what Skewgate-Override said
@@ -88,9 +88,22 @@ func (ev *Event) answered(status int, h http.Header) {
 
 // grpcStatus takes a gRPC status from a header (trailers-only) or trailers.
 func (ev *Event) grpcStatus(h http.Header) {
-	if s := h.Get("Grpc-Status"); GRPCFailed(s) {
-		ev.Code = "grpc_" + s
+	if code := GRPCCode(h.Get("Grpc-Status"), h.Get("Grpc-Status-Details-Bin")); code != "" {
+		ev.Code = code
 	}
+}
+
+// GRPCCode is the Event.Code of a gRPC status, in decimal, and its details; ""
+// when it is no failure. A stream that its host closed because the object
+// moves did not fail.
+func GRPCCode(status, detailsBin string) string {
+	switch {
+	case !GRPCFailed(status):
+		return ""
+	case wire.CodeOf(detailsBin) == wire.OwnerMoving:
+		return CodeMoved
+	}
+	return "grpc_" + status
 }
 
 // GRPCFailed says whether a gRPC status, in decimal, is a failure of the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -100,6 +101,33 @@ func (p *Problem) writeGRPC(w http.ResponseWriter, r *http.Request, row Row) {
 		h.Set("Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(b))
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// SetTrailers ends a gRPC stream whose head has left with the problem.
+func (p *Problem) SetTrailers(h http.Header) {
+	st := p.Status()
+	h.Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(st.Code())))
+	h.Set(http.TrailerPrefix+"Grpc-Message", escapeGRPCMessage(st.Message()))
+	if b, err := proto.Marshal(st.Proto()); err == nil {
+		h.Set(http.TrailerPrefix+"Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(b))
+	}
+}
+
+// CodeOf reads the Code off the status details of a gRPC answer, as they stand
+// in grpc-status-details-bin; "" where they are none of ours.
+func CodeOf(detailsBin string) Code {
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(detailsBin, "="))
+	var st spb.Status
+	if err != nil || proto.Unmarshal(b, &st) != nil {
+		return ""
+	}
+	for _, d := range st.GetDetails() {
+		var info errdetails.ErrorInfo
+		if d.MessageIs(&info) && d.UnmarshalTo(&info) == nil && info.GetDomain() == ErrorDomain {
+			return Code(info.GetReason())
+		}
+	}
+	return ""
 }
 
 // connectError is the error document of the Connect protocol.

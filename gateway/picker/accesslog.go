@@ -52,10 +52,10 @@ func eventOf(e *alogv3.HTTPAccessLogEntry) *gateway.Event {
 		Status: int(e.GetResponse().GetResponseCode().GetValue()),
 	}
 	ev.Upgrade = ev.Status == 101
-	grpcStatus := e.GetResponse().GetResponseTrailers()["grpc-status"]
+	trailers := e.GetResponse().GetResponseTrailers()
+	ev.Code = gateway.GRPCCode(trailers["grpc-status"], trailers["grpc-status-details-bin"])
 	switch {
-	case gateway.GRPCFailed(grpcStatus):
-		ev.Code = "grpc_" + grpcStatus
+	case ev.Code != "":
 	case ev.Status == 0:
 		ev.Code = "canceled"
 	case ev.Status >= 500:

@@ -85,9 +85,7 @@ func (x *object) conclude(ctx context.Context, w http.ResponseWriter, r *http.Re
 	case res.Err == nil, res.Status == http.StatusSwitchingProtocols:
 		return
 	case ctx.Err() != nil && wire.ProtocolOf(r) == wire.ProtocolGRPC: // the object is being let go
-		st := (&wire.Problem{Code: wire.OwnerMoving, Object: p.Object, Token: p.Token, Detail: "the object is being let go"}).Status()
-		w.Header().Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(st.Code())))
-		w.Header().Set(http.TrailerPrefix+"Grpc-Message", st.Message())
+		(&wire.Problem{Code: wire.OwnerMoving, Object: p.Object, Token: p.Token, Detail: "the object is being let go"}).SetTrailers(w.Header())
 		return
 	case errors.Is(res.Err, forward.ErrClient):
 		return

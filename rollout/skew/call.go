@@ -25,9 +25,10 @@ const (
 const (
 	Canceled     = "canceled"      // the caller went away
 	SocketClosed = "socket_closed" // a socket that had been attached was closed by the object's side, as moves do
+	Moved        = "moved"         // a stream was closed because its object moves
 )
 
-func (k Key) failed() bool { return k.Code != "" && k.Code != Canceled && k.Code != SocketClosed }
+func (k Key) failed() bool { return k.Code != "" && k.Code != Canceled && k.Code != SocketClosed && k.Code != Moved }
 
 // Key is what calls are counted by.
 type Key struct {
