@@ -26,9 +26,10 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "rounds in which the contenders take turns")
 	jobs := flag.String("jobs", "google,google-same,etcd,etcd-same", "what to check")
+	encodings := flag.String("encodings", "binary;binary,json", "in which encodings; with json, buf's category is WIRE_JSON, else WIRE")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, strings.Split(*jobs, ","))
+	err := run(ctx, *rounds, strings.Split(*jobs, ","), strings.Split(*encodings, ";"))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compat:", err)
@@ -54,7 +55,7 @@ type contender struct {
 	found int
 }
 
-func run(ctx context.Context, rounds int, names []string) error {
+func run(ctx context.Context, rounds int, names, encodings []string) error {
 	fetch := exec.CommandContext(ctx, "tools/compat-corpora.sh")
 	fetch.Stdout, fetch.Stderr = os.Stderr, os.Stderr
 	if err := fetch.Run(); err != nil {
@@ -71,14 +72,15 @@ func run(ctx context.Context, rounds int, names []string) error {
 		if !ok {
 			return fmt.Errorf("-jobs %q is not there", name)
 		}
-		if err := compare(ctx, os.Stdout, name, j, rounds); err != nil {
+		if err := compare(ctx, os.Stdout, name, j, rounds, contenders(encodings)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func contenders() []contender {
+// contenders come in pairs: ours, and what one would use instead.
+func contenders(encodings []string) []contender {
 	ours := func(encodings string) func(j job) []string {
 		return func(j job) []string {
 			return []string{"bench/skewgate", "compat", "check", "--old", "../" + j.old, "--new", ".", "--encoding", encodings}
@@ -89,12 +91,15 @@ func contenders() []contender {
 			return []string{"bin/buf", "breaking", ".", "--against", "../" + j.old, "--config", `{"version":"v2","breaking":{"use":["` + category + `"]}}`}
 		}
 	}
-	return []contender{
-		{"skewgate, binary", ours("binary"), 1},
-		{"buf breaking, WIRE", buf("WIRE"), 100},
-		{"skewgate, binary,json", ours("binary,json"), 1},
-		{"buf breaking, WIRE_JSON", buf("WIRE_JSON"), 100},
+	var out []contender
+	for _, e := range encodings {
+		category := "WIRE"
+		if strings.Contains(e, "json") {
+			category = "WIRE_JSON"
+		}
+		out = append(out, contender{"skewgate, " + e, ours(e), 1}, contender{"buf breaking, " + category, buf(category), 100})
 	}
+	return out
 }
 
 // usage is what one process took.
@@ -104,8 +109,7 @@ type usage struct {
 	lines     int     // of its answer
 }
 
-func compare(ctx context.Context, w io.Writer, name string, j job, rounds int) error {
-	all := contenders()
+func compare(ctx context.Context, w io.Writer, name string, j job, rounds int, all []contender) error {
 	took := make([][]usage, len(all))
 	for range rounds {
 		for i, c := range all {
