@@ -161,7 +161,7 @@ func (r *Rollouts) Retry(ctx context.Context, app string, a Ask) (*Record, error
 	if err != nil {
 		return nil, err
 	}
-	rec, err := r.change(ctx, app, func(rec *Record, now time.Time) (Change, error) {
+	return r.change(ctx, app, func(rec *Record, now time.Time) (Change, error) {
 		ro := rec.Rollout
 		if ro == nil {
 			return Change{}, refuse(CodeNoRollout, fmt.Sprintf("skewgate rollout start %s --to VERSION", app), "%s has no rollout to retry", app)
@@ -175,12 +175,8 @@ func (r *Rollouts) Retry(ctx context.Context, app string, a Ask) (*Record, error
 		}
 		rec.Move = ro.Spec.Move
 		ro.Phase, ro.Reason, ro.StartedAt, ro.EndedAt = Progressing, "", now, time.Time{}
-		return Change{By: a.By, Action: "retry", Reason: a.Reason, Override: a.Override}, rec.setStep(0, now)
+		return Change{By: a.By, Action: "retry", Reason: a.Reason, Override: a.Override, limits: r.limits(ro.Spec)}, rec.setStep(0, now)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return rec, r.setBudget(ctx, rec.Rollout.Spec)
 }
 
 // Undo starts a rollout back to an earlier version, a.To or the heaviest of

@@ -109,21 +109,23 @@ func (b *Budget) finish(ctx context.Context, class, id string, released bool) er
 	return nil
 }
 
-// Override replaces a class's configured limits until the next call; zero values take them back.
-func (b *Budget) Override(ctx context.Context, class string, rate float64, inFlight int) error {
-	key := b.keys(class)[0]
-	pipe := b.rdb.TxPipeline()
-	pipe.HDel(ctx, key, "rate", "burst", "inflight")
-	if rate > 0 {
-		pipe.HSet(ctx, key, "rate", rate, "burst", burstOf(rate))
+// limits are a rollout's own, which replace those that the mesh file has for
+// its app's classes until the next rollout; zero values leave the classes' own.
+type limits struct {
+	keys     []string // of the budgets
+	rate     float64
+	inFlight int
+}
+
+// limits of a rollout, for all classes of its app.
+func (r *Rollouts) limits(spec Spec) *limits {
+	l := &limits{rate: spec.Move.Rate, inFlight: spec.Move.InFlight}
+	for _, c := range r.opt.Classes() {
+		if c.App == spec.App {
+			l.keys = append(l.keys, r.Budget.keys(c.Name)[0])
+		}
 	}
-	if inFlight > 0 {
-		pipe.HSet(ctx, key, "inflight", inFlight)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("set budget of %s: %w", class, err)
-	}
-	return nil
+	return l
 }
 
 // Spent is what a class's budget was used for since the store began.

@@ -2,8 +2,11 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
@@ -61,9 +64,7 @@ func TestBudgetIsWhatHoldsThemBack(t *testing.T) {
 func TestGrantIsNotPaidTwice(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, m *mesh) {
 		ctx, b := t.Context(), m.r.Budget
-		if err := b.Override(ctx, "Cart", 0.001, 2); err != nil { // one token, then none for a quarter of an hour
-			t.Fatal(err)
-		}
+		m.classes[0].Move.Rate, m.classes[0].Move.InFlight = 0.001, 2 // one token, then none for a quarter of an hour
 		begin := func(id string) begun {
 			t.Helper()
 			got, err := b.start(ctx, "Cart", id, time.Minute)
@@ -138,5 +139,39 @@ func TestThrashGuard(t *testing.T) {
 		check(true)
 		a.rec.Move.MinPause = 0
 		check(false)
+	})
+}
+
+// A rollout and its limits come into the store together: a control that dies in
+// between would leave a rollout with somebody else's.
+func TestLimitsComeWithTheRecordOrNotAtAll(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, m *mesh) {
+		ctx, key := t.Context(), m.r.Budget.keys("Cart")[0]
+		own := func() string {
+			t.Helper()
+			rate, err := m.store.Redis().HGet(ctx, key, "rate").Result()
+			if err != nil && !errors.Is(err, redis.Nil) {
+				t.Fatal(err)
+			}
+			return rate
+		}
+		rec := &Record{App: "shop"}
+		if err := m.r.Records.Put(ctx, rec, Change{Action: "start", limits: m.r.limits(Spec{App: "shop", Move: Move{Rate: 7, InFlight: 3}})}); err != nil {
+			t.Fatal(err)
+		}
+		if got := own(); got != "7" {
+			t.Errorf("the rollout's rate in the store is %q", got)
+		}
+		late := &Record{App: "shop"} // read before the other was written
+		err := m.r.Records.Put(ctx, late, Change{Action: "start", limits: m.r.limits(Spec{App: "shop", Move: Move{Rate: 9}})})
+		if !errors.Is(err, ErrConflict) || own() != "7" {
+			t.Errorf("a change that came too late: %v; the rate is %s", err, own())
+		}
+		if err := m.r.Records.Put(ctx, rec, Change{Action: "pause"}); err != nil || own() != "7" {
+			t.Errorf("another change of the same rollout: %v; the rate is %s", err, own())
+		}
+		if err := m.r.Records.Put(ctx, rec, Change{Action: "start", limits: m.r.limits(Spec{App: "shop"})}); err != nil || own() != "" {
+			t.Errorf("a rollout without limits: %v; the rate is %s", err, own())
+		}
 	})
 }

@@ -48,6 +48,8 @@ type Change struct {
 	Weight   float64   `json:"weight"`
 	Phase    Phase     `json:"phase,omitempty"`
 	Override string    `json:"override,omitempty"`
+
+	limits *limits // take effect with the change; nil leaves them
 }
 
 // Get reads an app's record; an app without one has an empty record of revision 0.
@@ -113,7 +115,13 @@ func (s *Records) Put(ctx context.Context, r *Record, c Change) error {
 	if err != nil {
 		return fmt.Errorf("encode change of %s: %w", r.App, err)
 	}
-	rev, err := s.change.Run(ctx, s.rdb, []string{s.key(r.App), s.index(), s.history(r.App)}, r.Revision, data, r.App, change, changesKept, rand.Text()).Int64()
+	keys := []string{s.key(r.App), s.index(), s.history(r.App)}
+	args := []any{r.Revision, data, r.App, change, changesKept, rand.Text()}
+	if l := c.limits; l != nil {
+		keys = append(keys, l.keys...)
+		args = append(args, l.rate, burstOf(l.rate), l.inFlight)
+	}
+	rev, err := s.change.Run(ctx, s.rdb, keys, args...).Int64()
 	if err != nil {
 		return fmt.Errorf("write rollout of %s: %w", r.App, err)
 	}

@@ -112,17 +112,14 @@ func (r *Rollouts) Start(ctx context.Context, spec Spec) (*Record, error) {
 		return nil, err
 	}
 	id := strings.ToLower(rand.Text()[:10])
-	rec, err := r.change(ctx, spec.App, func(rec *Record, now time.Time) (Change, error) {
+	return r.change(ctx, spec.App, func(rec *Record, now time.Time) (Change, error) {
 		c, err := begin(rec, spec, id, w, now)
 		if err == nil {
 			rec.Rollout.Before = spent
+			c.limits = r.limits(spec)
 		}
 		return c, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return rec, r.setBudget(ctx, spec)
 }
 
 // begin puts a new rollout into rec.
@@ -169,19 +166,6 @@ func (rec *Record) setStep(i int, now time.Time) error {
 func (rec *Record) deploy(vs []Version) {
 	rec.Deployment = vs
 	rec.Generation++
-}
-
-// setBudget makes the rollout's own limits hold for the app's classes.
-func (r *Rollouts) setBudget(ctx context.Context, spec Spec) error {
-	for _, c := range r.opt.Classes() {
-		if c.App != spec.App {
-			continue
-		}
-		if err := r.Budget.Override(ctx, c.Name, spec.Move.Rate, spec.Move.InFlight); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sessions reads all sessions; one that cannot be read is logged and passed over.

@@ -28,7 +28,9 @@ const (
 	Moved        = "moved"         // a stream was closed because its object moves
 )
 
-func (k Key) failed() bool { return k.Code != "" && k.Code != Canceled && k.Code != SocketClosed && k.Code != Moved }
+func (k Key) failed() bool {
+	return k.Code != "" && k.Code != Canceled && k.Code != SocketClosed && k.Code != Moved
+}
 
 // Key is what calls are counted by.
 type Key struct {
