@@ -43,6 +43,11 @@ type Weakness struct {
 	Roomy   bool        // hosts remember every released object, so that no watermark stands in for one
 }
 
+// none says that nothing is removed.
+func (w Weakness) none() bool {
+	return len(w.Host) == 0 && len(w.Scripts) == 0 && !w.NoWait && !w.NoFence && !w.TTL && !w.NoHold && !w.Roomy
+}
+
 // and is what either removes.
 func (w Weakness) and(x Weakness) Weakness {
 	return Weakness{
