@@ -3,7 +3,9 @@
 set -u
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-COMPAT_FORMATS="github=$dir/annotations markdown=$dir/summary sarif=${SARIF:-skewgate.sarif}"
+COMPAT_FORMATS="github=$dir/annotations
+markdown=$dir/summary
+sarif=${SARIF:-skewgate.sarif}"
 export COMPAT_FORMATS
 "$(dirname "$0")/../compat.sh"
 status=$?
