@@ -76,7 +76,7 @@ func probeEviction(info map[string]string) Check {
 		Detail: "maxmemory-policy " + policy + ", maxmemory " + info["maxmemory"],
 	}
 	if !c.OK {
-		c.Fix = "CONFIG SET maxmemory-policy noeviction: an evicted pin or session is a lost one"
+		c.Fix = "CONFIG SET maxmemory-policy noeviction, then CONFIG REWRITE: an evicted pin or session is a lost one"
 	}
 	return c
 }
@@ -122,7 +122,7 @@ func (s *Store) probePersistence(ctx context.Context, info map[string]string) Ch
 		c.Detail = "none"
 	}
 	if s.opt.Replicas == 0 {
-		c.OK, c.Fix = false, "CONFIG SET appendonly yes: a restart loses acknowledged writes since the last snapshot"
+		c.OK, c.Fix = false, "CONFIG SET appendonly yes, then CONFIG REWRITE: a restart loses acknowledged writes since the last snapshot"
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -49,18 +50,30 @@ func newDoctorCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-// probeStore looks at a store without a mesh around it.
+// probeStore looks at a store without a mesh around it. One that cannot be
+// opened is a finding like any other; a URL that cannot be read is a usage error.
 func probeStore(ctx context.Context, env *Env, url string, replicas int) (admin.Doctor, error) {
 	s, err := owners.Open(ctx, owners.Options{URL: url, Replicas: replicas, Logger: env.Logger})
+	if errors.Is(err, owners.ErrBadURL) {
+		return admin.Doctor{}, withFix(err)
+	}
 	if err != nil {
-		return admin.Doctor{}, err
+		return admin.DoctorOf([]owners.Check{{Name: "open", Fatal: true, Detail: err.Error(), Fix: owners.Fix(err)}}), nil
 	}
 	defer s.Close()
 	checks, err := s.Probe(ctx)
 	if err != nil {
-		return admin.Doctor{}, err
+		checks = []owners.Check{{Name: "look", Fatal: true, Detail: err.Error(), Fix: owners.Fix(err)}}
 	}
 	return admin.DoctorOf(checks), nil
+}
+
+// withFix adds what to do about an error of the store, where that is known.
+func withFix(err error) error {
+	if fix := owners.Fix(err); fix != "" {
+		return fmt.Errorf("%w\n    → %s", err, fix)
+	}
+	return err
 }
 
 func doctorPage(p *page, d admin.Doctor) {

@@ -33,7 +33,7 @@ func (s *server) openStore(ctx context.Context) error {
 		MaxLease: s.mesh.Leases.Max, Timeout: s.mesh.Leases.Host / 8, Logger: s.log,
 	})
 	if err != nil {
-		return fmt.Errorf("%w\n    → start the store, or correct store.url in %s; skewgate serve --store embedded needs none", err, s.o.config)
+		return fmt.Errorf("%w\n    → store.url in %s, or --store embedded, which needs no server", withFix(err), s.o.config)
 	}
 	s.store = store
 	return s.probe(ctx)

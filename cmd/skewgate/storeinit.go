@@ -34,11 +34,11 @@ func newStoreInitCommand(env *Env) *cobra.Command {
 			}
 			s, err := owners.Open(cmd.Context(), owners.Options{URL: url, Logger: env.Logger})
 			if err != nil {
-				return err
+				return withFix(err)
 			}
 			defer s.Close()
 			if err := s.Init(cmd.Context()); err != nil {
-				return err
+				return withFix(err)
 			}
 			_, err = fmt.Fprintln(env.Stdout, "the store is open")
 			return err
