@@ -113,7 +113,7 @@ func groups(r *Report, verbose bool) []group {
 		if verbose || len(all) <= n {
 			return group{title: title, shown: all}
 		}
-		return group{title: title, shown: all[:n], folded: all[n:]}
+		return foldDiverse(title, all, n)
 	}
 	return []group{
 		fold("breaks in this window", errors, showErrors),
@@ -122,6 +122,25 @@ func groups(r *Report, verbose bool) []group {
 		fold("waived", waived, showOutside),
 		fold("harmless", infos, 0),
 	}
+}
+
+// showOfRule is how many changes of one rule are shown where others are folded.
+const showOfRule = 2
+
+// foldDiverse shows n changes at most, and few of each rule: what is folded is
+// then more of the same, not something that nobody has seen.
+func foldDiverse(title string, all []*change, n int) group {
+	g := group{title: title}
+	of := make(map[string]int)
+	for _, c := range all {
+		if len(g.shown) < n && of[c.Rule] < showOfRule {
+			of[c.Rule]++
+			g.shown = append(g.shown, c)
+			continue
+		}
+		g.folded = append(g.folded, c)
+	}
+	return g
 }
 
 // onlyErrors keeps what explains the order.

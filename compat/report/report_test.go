@@ -149,3 +149,21 @@ func TestFoldsOnOneScreen(t *testing.T) {
 		}
 	}
 }
+
+// TestFoldShowsEachRule: where many are folded, one of each rule is seen
+// before a third of the same.
+func TestFoldShowsEachRule(t *testing.T) {
+	r := many(40, "error")
+	for i := range r.Findings {
+		r.Findings[i].Rule = []string{"FIELD_RENUMBERED", "METHOD_REMOVED", "SERVICE_REMOVED"}[i/20+i/39]
+	}
+	text := render(t, "text", r, report.Options{})
+	for _, rule := range []string{"error    FIELD_RENUMBERED", "error    METHOD_REMOVED", "error    SERVICE_REMOVED"} {
+		if n := strings.Count(text, rule); n < 1 || n > 2 {
+			t.Errorf("%s is shown %d times:\n%s", rule, n, text)
+		}
+	}
+	if !strings.Contains(text, "and 35 more: 18 FIELD_RENUMBERED, 17 METHOD_REMOVED (--verbose lists them)") {
+		t.Errorf("the rest is not counted:\n%s", text)
+	}
+}
