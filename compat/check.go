@@ -162,6 +162,9 @@ func (k *check) compare(ctx context.Context) ([]journey, error) {
 		}
 		journeys = append(journeys, k.judge.journeys(c, k.opts.encodings(c))...)
 	}
+	if err := k.judge.budget.err(); err != nil {
+		return nil, err
+	}
 	k.judge.markDirty()
 	k.notices = append(k.notices, k.expressionNotices()...)
 	return journeys, nil
@@ -200,6 +203,9 @@ func (k *check) prove(ctx context.Context, journeys []journey) error {
 			return fmt.Errorf("judge %s: %w", way.class.name, err)
 		}
 		k.hits = append(k.hits, k.judge.hits(way)...)
+		if err := k.judge.budget.err(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

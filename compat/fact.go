@@ -76,13 +76,14 @@ type node struct {
 // a pair already seen.
 type comparer struct {
 	writer, reader *universe
+	budget         *budget
 	nodes          map[pair]*node
 	order          []*node
 	expressions    []protoreflect.Descriptor // CEL rules that changed
 }
 
-func newComparer(writer, reader *universe) *comparer {
-	return &comparer{writer: writer, reader: reader, nodes: make(map[pair]*node)}
+func newComparer(writer, reader *universe, b *budget) *comparer {
+	return &comparer{writer: writer, reader: reader, budget: b, nodes: make(map[pair]*node)}
 }
 
 // compare gives the node of a pair of root messages.
@@ -91,7 +92,9 @@ func (c *comparer) compare(w, r protoreflect.MessageDescriptor, json bool) *node
 	for len(c.order) > 0 { // a list of work: schemas nest deeper than stacks should
 		n := c.order[len(c.order)-1]
 		c.order = c.order[:len(c.order)-1]
-		c.message(n)
+		if c.budget.spend(messageSteps(c.writer, c.reader, n.pair), n.w) {
+			c.message(n)
+		}
 	}
 	return root
 }

@@ -13,6 +13,9 @@ func (c *comparer) enums(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if we.Enum() == nil || re.Enum() == nil || isNull(we) || isNull(re) || !arrives(wf, rf, n.json) || n.json && shapeOf(wf) != shapeOf(rf) {
 		return
 	}
+	if !c.budget.spend(enumSteps(we.Enum(), re.Enum()), we.Enum()) {
+		return
+	}
 	values := we.Enum().Values()
 	seen := make(map[protoreflect.EnumNumber]bool)
 	for i := range values.Len() {

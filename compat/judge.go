@@ -61,6 +61,7 @@ type judge struct {
 	proofs    map[proofKey]*witness
 	unchanged map[protoreflect.FullName]int // methods of services that are equal on both sides
 	checks    int
+	budget    *budget
 }
 
 type proofKey struct {
@@ -71,7 +72,7 @@ type proofKey struct {
 
 func newJudge(versions []*version, pair *schema.Pair) *judge {
 	j := &judge{
-		versions: versions, pair: pair, table: newTable(), comparers: make(map[[2]int]*comparer),
+		versions: versions, pair: pair, table: newTable(), budget: newBudget(len(versions)), comparers: make(map[[2]int]*comparer),
 		proofs: make(map[proofKey]*witness), unchanged: make(map[protoreflect.FullName]int),
 	}
 	if pair != nil {
@@ -159,7 +160,9 @@ func (j *judge) hits(way journey) []*hit {
 			collect(f, r.method)
 		}
 		if way.nodes[i] != nil {
-			way.nodes[i].walk(func(f *fact) { collect(f, r.method) })
+			if steps := way.nodes[i].walk(func(f *fact) { collect(f, r.method) }); !j.budget.spend(steps, r.w) {
+				return nil
+			}
 		}
 	}
 	return group(j.effective(order))
@@ -173,14 +176,16 @@ func (j *judge) markDirty() {
 }
 
 // walk visits every fact that a node reaches, each once.
-func (n *node) walk(visit func(*fact)) {
+// It gives how many facts and nodes there were.
+func (n *node) walk(visit func(*fact)) (steps int) {
 	if !n.dirty {
-		return
+		return 0
 	}
 	seen := map[*node]bool{n: true}
 	for work := []*node{n}; len(work) > 0; {
 		n := work[len(work)-1]
 		work = work[:len(work)-1]
+		steps += 1 + len(n.facts)
 		for _, f := range n.facts {
 			visit(f)
 		}
@@ -191,12 +196,13 @@ func (n *node) walk(visit func(*fact)) {
 			}
 		}
 	}
+	return steps
 }
 
 func (j *judge) comparer(w, r int) *comparer {
 	key := [2]int{w, r}
 	if j.comparers[key] == nil {
-		j.comparers[key] = newComparer(j.versions[w].universe, j.versions[r].universe)
+		j.comparers[key] = newComparer(j.versions[w].universe, j.versions[r].universe, j.budget)
 	}
 	return j.comparers[key]
 }
@@ -241,6 +247,9 @@ func (j *judge) prove(h *hit, effects []Effect) *witness {
 	w, ok := j.proofs[key]
 	if !ok {
 		c := codec{h.encoding, h.profile, j.versions[h.writer].universe, j.versions[h.reader].universe}
+		if !j.budget.spend(c.proofSteps(h.fact), h.fact.in.w) {
+			return nil
+		}
 		w = c.prove(h.fact, effects)
 		j.proofs[key] = w
 	}
