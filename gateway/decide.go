@@ -100,6 +100,7 @@ const (
 	ignoredNoHost    = "no-host"     // no ready host of that version
 	ignoredBudget    = "move-budget" // the class's moves are used up
 	ignoredMode      = "mode"        // the class is only observed
+	ignoredNotServed = "not-served"  // the call failed before any host took it
 	ignoredState     = "state"       // that version is known not to read the object's state
 )
 
@@ -139,6 +140,8 @@ func (d *decision) overrideAnswer(version string) string {
 		return "ignored; reason=" + d.override
 	case d.deferred:
 		return "ignored; reason=" + ignoredBudget
+	case version == "":
+		return "ignored; reason=" + ignoredNotServed
 	}
 	return "ignored; reason=" + ignoredActive
 }

@@ -149,6 +149,9 @@ func (g *Gateway) newCall(w http.ResponseWriter, r *http.Request, ev *Event, req
 func (c *call) end() {
 	c.hold.settled()
 	c.ev.Waited = c.hold.waited
+	if c.ev.Override == "" {
+		c.ev.Override = c.d.overrideAnswer(c.ev.ObjectVersion)
+	}
 	if c.ev.Move = c.d.moved; c.moved && c.ev.Move != nil {
 		c.ev.Move.Reason = moveUpgrade
 	}

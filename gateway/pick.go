@@ -116,6 +116,7 @@ func problemOf(err error, ev *Event) wire.Problem {
 	if ev.ObjectVersion != "" {
 		out.ObjectVersion = ev.App + "@" + ev.ObjectVersion
 	}
+	out.Override = ev.Override
 	ev.failed(&out)
 	return out
 }

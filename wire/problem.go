@@ -91,6 +91,7 @@ type Problem struct {
 	ObjectVersion string // app@version, when known
 	CallerVersion string // app@version, when known
 	Token         int64
+	Override      string        // what Skewgate-Override answers; "" when no override was asked for
 	RetryAfter    time.Duration // 0 means one second where one is due
 	Err           error         // cause, for logs; never sent
 }
@@ -127,6 +128,9 @@ func (p *Problem) WriteTo(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", strconv.Itoa(s))
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if p.Override != "" {
+		w.Header().Set(HeaderOverride, p.Override)
+	}
 	switch ProtocolOf(r) {
 	case ProtocolGRPC, ProtocolGRPCWeb:
 		p.writeGRPC(w, r, row)
