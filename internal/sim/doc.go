@@ -16,7 +16,9 @@
 // seed fixes which faults happen when, what clients ask and how long messages
 // take. It does not fix the order of goroutines that run at the same
 // simulated instant, nor the jitter of the code under test, which has random
-// numbers of its own: a seed that found something usually finds it again, not always.
+// numbers of its own: a seed that found something usually finds it again, not
+// always. Built for js/wasm and run by testdata/run.js it fixes these as well:
+// one seed, one history (TestReplay). docs/ownership-proof.md has the results.
 //
 // A crash cuts a host off from everything for ever and gives its address away;
 // what its goroutines do afterwards reaches nobody and is not judged. A pause
