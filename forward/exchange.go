@@ -131,7 +131,10 @@ func refusedStream(err error) bool {
 	if inner, ok := strings.CutPrefix(s, "http2: Transport: cannot retry err ["); ok {
 		s = inner
 	}
-	return strings.HasPrefix(s, "http2: Transport received Server's graceful shutdown GOAWAY") ||
+	// Said only where net/http would have tried another connection because
+	// nothing had been written: our bodies cannot be rewound, so no weaker reason suffices it.
+	return s == "net/http: cannot rewind body after connection loss" ||
+		strings.HasPrefix(s, "http2: Transport received Server's graceful shutdown GOAWAY") ||
 		strings.HasPrefix(s, "http2: client conn not usable") ||
 		(strings.HasPrefix(s, "stream error: ") && strings.Contains(s, "; REFUSED_STREAM"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 
 // second starts another gateway on the same mesh.
 func (m *mesh) second() string {
-	g := New(Options{ID: "gw2", Store: m.store, Signer: wire.NewSigner(testSecret), HostRefresh: 20 * time.Millisecond})
+	g := New(Options{ID: "gw2", Store: m.store, Signer: wire.NewSigner(testSecret), HostRefresh: 20 * time.Millisecond, Logger: m.gw.opt.Logger})
 	g.SetTable(m.gw.snap.Load().table)
 	addr := serve(m.t, NewServer(g))
 	m.t.Cleanup(func() {
@@ -36,7 +37,8 @@ func (m *mesh) second() string {
 // Hosts are replaced one by one under load, through two gateways with caches
 // of their own, over HTTP and gRPC: no request fails.
 func TestRollingReplacementLosesNothing(t *testing.T) {
-	m := newMesh(t)
+	why := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	m := newMesh(t, func(_ *mesh, o *Options) { o.Logger = why })
 	hosts := []*testHost{m.host("a", "v1"), m.host("b", "v1")}
 	m.table()
 	gateways := []string{m.addr, m.second()}

@@ -47,10 +47,11 @@ func (g *Gateway) stamp(h http.Header, key owners.Key, t *Target, refuse string)
 	h[wire.HeaderAuth] = []string{g.opt.Signer.Sign(object, t.SID, t.Token, time.Now())}
 }
 
-// refusalOf reads a gate's refusal off a response's head.
+// refusalOf reads a gate's refusal off a response's head: 421, or the 408 with
+// which a host that leaves ends a connection that it took for idle.
 func refusalOf(status int, h http.Header) (wire.Refusal, bool) {
 	v := h.Get(wire.HeaderRefusal)
-	if v == "" || status != http.StatusMisdirectedRequest {
+	if v == "" || status != http.StatusMisdirectedRequest && status != http.StatusRequestTimeout {
 		return wire.Refusal{}, false
 	}
 	ref, err := wire.ParseRefusal(v)

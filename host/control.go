@@ -57,7 +57,7 @@ func (h *Host) serveActive(w http.ResponseWriter, r *http.Request) {
 		err = nil
 	}
 	if err != nil || s == nil {
-		refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonAuth}})
+		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonAuth}})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -126,7 +126,7 @@ func (h *Host) serveRelease(w http.ResponseWriter, r *http.Request) {
 	}
 	s := h.session()
 	if s == nil || auth != s.sid {
-		refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonSession}})
+		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonSession}})
 		return
 	}
 	deadline := time.Duration(req.Deadline)

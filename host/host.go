@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,9 @@ type Host struct {
 	storage storage.Driver // nil: none
 	addr    string
 
+	farewell  *farewell
+	leaving   atomic.Bool   // drained and closed: it only refuses
+	lastAsked atomic.Int64  // Unix nanoseconds, while leaving
 	draining  chan struct{} // closed when the host shall drain
 	drainOnce sync.Once
 	wg        sync.WaitGroup // calls of all sessions
@@ -58,7 +62,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{opt: o, classes: map[string]*class{}, draining: make(chan struct{})}
+	h := &Host{opt: o, classes: map[string]*class{}, draining: make(chan struct{}), farewell: newFarewell()}
 	if len(o.Secret) > 0 {
 		h.signer = wire.NewSigner(o.Secret)
 	}
@@ -141,7 +145,7 @@ func (h *Host) Run(ctx context.Context) error {
 	go func() { lived <- h.live(life) }()
 	err = h.wait(ctx, signals, served, lived)
 	end()
-	stopServer(srv)
+	h.stopServer(srv)
 	if h.grpc != nil {
 		h.grpc.Stop()
 	}
@@ -212,16 +216,35 @@ func (h *Host) live(ctx context.Context) error {
 		<-kept
 		if over {
 			s.closeRecord()
-			time.Sleep(lingerTime)
+			h.linger()
 		}
 		return err
 	}
 	return nil
 }
 
-// lingerTime is how long a drained host still refuses: gateways whose cache
-// names it learn better from an answer than from a closed connection.
-const lingerTime = 500 * time.Millisecond
+// A drained host goes on refusing: gateways whose cache names it learn better
+// from an answer than from a closed connection. It leaves once nobody has
+// asked for lingerTime, or after lingerMost.
+const (
+	lingerTime = 500 * time.Millisecond
+	lingerMost = 5 * time.Second
+)
+
+func (h *Host) linger() {
+	h.asked()
+	h.leaving.Store(true)
+	for end := time.Now().Add(lingerMost); time.Now().Before(end); {
+		left := lingerTime - time.Since(time.Unix(0, h.lastAsked.Load()))
+		if left <= 0 {
+			return
+		}
+		time.Sleep(left)
+	}
+}
+
+// asked notes that somebody still comes.
+func (h *Host) asked() { h.lastAsked.Store(time.Now().UnixNano()) }
 
 // wind ends the last session and waits for the calls of all.
 func (h *Host) wind() {

@@ -112,7 +112,7 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request, err error) {
 	var failed *failedError
 	switch {
 	case errors.As(err, &refused):
-		refuse(w, r, refused)
+		h.refuse(w, r, refused)
 	case errors.As(err, &failed):
 		(&wire.Problem{Code: failed.code, Object: r.Header.Get(wire.HeaderObject), Detail: failed.Error()}).WriteTo(w, r)
 	case errors.Is(err, context.Canceled): // the client is gone
@@ -124,9 +124,13 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request, err error) {
 
 // refuse answers with the status that the stamper asked for. Nothing of the
 // body has been read. Where a gRPC client may see it, it is a trailers-only UNAVAILABLE.
-func refuse(w http.ResponseWriter, r *http.Request, e *refusedError) {
+func (h *Host) refuse(w http.ResponseWriter, r *http.Request, e *refusedError) {
 	w.Header().Set(wire.HeaderRefusal, e.Refusal.String())
 	w.Header().Set("Cache-Control", "no-store")
+	if h.leaving.Load() { // the connection is of no more use
+		w.Header().Set("Connection", "close")
+		h.asked()
+	}
 	switch r.Header.Get(wire.HeaderRefuse) {
 	case "307":
 		// Absolute: Envoy follows no other by itself, and would show it to the client.
@@ -150,21 +154,24 @@ func (h *Host) server() *http.Server {
 	p.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler: h, Protocols: p, TLSConfig: h.opt.TLS, ReadHeaderTimeout: 30 * time.Second,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 10000},
-		ErrorLog: slog.NewLogLogger(h.opt.Logger.Handler(), slog.LevelWarn), // TLS handshakes that failed, and why
+		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: 10000},
+		ConnState: h.farewell.state,
+		ErrorLog:  slog.NewLogLogger(h.opt.Logger.Handler(), slog.LevelWarn), // TLS handshakes that failed, and why
 	}
 }
 
 func (h *Host) serve(srv *http.Server, l net.Listener) error {
+	l = keptListener{l, h.farewell}
 	if h.opt.TLS != nil {
 		return srv.ServeTLS(tlsListener{l}, "", "")
 	}
 	return srv.Serve(l)
 }
 
-// stopServer ends the listener, and connections as they become idle.
-func stopServer(srv *http.Server) {
-	srv.SetKeepAlivesEnabled(false)
+// stopServer ends idle connections with a word to their peers, then the
+// listener, and the others as they become idle.
+func (h *Host) stopServer(srv *http.Server) {
+	h.farewell.say()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {

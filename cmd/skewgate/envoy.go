@@ -37,7 +37,9 @@ func newEnvoyConfigCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Mode = envoy.Mode(mode)
+			if o.Mode = envoy.Mode(mode); o.Mode == envoy.Picker && m.Auth.TLS != nil {
+				return fmt.Errorf("%s: auth.tls is for proxy mode: in picker mode Envoy goes to hosts by itself, and would have no certificate\n    → use --mode proxy, or auth.meshSecretFile instead of auth.tls", config)
+			}
 			out, err := envoy.Bootstrap(m, o)
 			if err != nil {
 				return fmt.Errorf("envoy config: %w", err)

@@ -13,9 +13,13 @@ const healthPeriod = time.Second
 
 // watchHealth asks the upstream until ctx ends; first is closed when it has been healthy once.
 func (a *agent) watchHealth(ctx context.Context, first chan<- struct{}) {
-	seen := false
+	seen, told := false, false
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, healthPeriod) {
 		err := a.probe(ctx)
+		if err != nil && !seen && pause == healthPeriod && !told {
+			told = true
+			a.log.Warn("waiting for the upstream; this host is not registered before it is ready", "upstream", a.addr, "error", err)
+		}
 		a.setReady(err)
 		if err == nil && !seen {
 			seen = true
