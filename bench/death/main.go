@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skewgate/skewgate/bench/internal/fleet"
 	"github.com/skewgate/skewgate/bench/internal/rig"
 )
 
@@ -24,7 +25,7 @@ type options struct {
 }
 
 func main() {
-	rig.Child()
+	fleet.Child()
 	var o options
 	flag.IntVar(&o.objects, "objects", 10_000, "objects that are active on the host that dies")
 	flag.IntVar(&o.survivors, "survivors", 3, "hosts that take over")
@@ -70,7 +71,7 @@ type result struct {
 func round(ctx context.Context, o options) (r result, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m, err := rig.StartMesh(ctx, o.lease)
+	m, err := fleet.StartMesh(ctx, o.lease)
 	if err != nil {
 		return r, err
 	}
@@ -118,7 +119,7 @@ func round(ctx context.Context, o options) (r result, err error) {
 }
 
 // busy is the share of a core that Redis takes while nothing happens.
-func busy(ctx context.Context, m *rig.Mesh, d time.Duration) (float64, error) {
+func busy(ctx context.Context, m *fleet.Mesh, d time.Duration) (float64, error) {
 	before, err := m.Redis.Used(ctx)
 	if err != nil {
 		return 0, err
@@ -132,9 +133,9 @@ func busy(ctx context.Context, m *rig.Mesh, d time.Duration) (float64, error) {
 }
 
 // serveAll asks for every object until it answers 200, and gives when it did.
-func serveAll(ctx context.Context, m *rig.Mesh, o options, start time.Time) (served []time.Duration, refused int64, err error) {
+func serveAll(ctx context.Context, m *fleet.Mesh, o options, start time.Time) (served []time.Duration, refused int64, err error) {
 	served = make([]time.Duration, o.objects)
-	c := rig.Client()
+	c := fleet.Client()
 	defer c.CloseIdleConnections()
 	var next, other atomic.Int64
 	var wg sync.WaitGroup
@@ -143,7 +144,7 @@ func serveAll(ctx context.Context, m *rig.Mesh, o options, start time.Time) (ser
 	for range o.clients {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(o.objects); i = next.Add(1) - 1 {
-				for rig.Get(limit, c, fmt.Sprintf("http://%s/carts/user-%07d", m.Gateway, i), nil) != nil {
+				for fleet.Get(limit, c, fmt.Sprintf("http://%s/carts/user-%07d", m.Gateway, i), nil) != nil {
 					other.Add(1)
 					select {
 					case <-time.After(10 * time.Millisecond):

@@ -17,13 +17,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skewgate/skewgate/bench/internal/fleet"
 	"github.com/skewgate/skewgate/bench/internal/rig"
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/owners"
 )
 
 func main() {
-	rig.Child()
+	fleet.Child()
 	rounds := flag.Int("rounds", 5, "rounds in which the contenders take turns")
 	span := flag.Duration("for", time.Second, "length of one turn")
 	at := flag.String("c", "1,32", "how many at a time, over the network")
@@ -41,7 +42,7 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string) error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rig.Header(os.Stdout)
-	m, err := rig.StartMesh(ctx, 15*time.Second)
+	m, err := fleet.StartMesh(ctx, 15*time.Second)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
 func (n nobody) WriteHeader(int)             {}
 
 // inProcess calls the same handler bare and through the gate.
-func inProcess(ctx context.Context, m *rig.Mesh, rounds int, span time.Duration) error {
+func inProcess(ctx context.Context, m *fleet.Mesh, rounds int, span time.Duration) error {
 	addr, err := rig.FreeAddr()
 	if err != nil {
 		return err
@@ -72,7 +73,7 @@ func inProcess(ctx context.Context, m *rig.Mesh, rounds int, span time.Duration)
 	if err != nil {
 		return err
 	}
-	h.Handle("Cart", func(context.Context, *host.Object) (http.Handler, error) { return http.HandlerFunc(rig.Answer), nil })
+	h.Handle("Cart", func(context.Context, *host.Object) (http.Handler, error) { return http.HandlerFunc(fleet.Answer), nil })
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
@@ -103,7 +104,7 @@ func inProcess(ctx context.Context, m *rig.Mesh, rounds int, span time.Duration)
 			return w, nil
 		}}
 	}
-	results, err := rig.Compare(ctx, rounds, through("handler", http.HandlerFunc(rig.Answer)), through("gate + handler", h))
+	results, err := rig.Compare(ctx, rounds, through("handler", http.HandlerFunc(fleet.Answer)), through("gate + handler", h))
 	if err != nil {
 		return err
 	}
@@ -116,12 +117,12 @@ func inProcess(ctx context.Context, m *rig.Mesh, rounds int, span time.Duration)
 }
 
 // overNetwork sends stamped requests straight to gates, and to what there would be without them.
-func overNetwork(ctx context.Context, m *rig.Mesh, rounds int, span time.Duration, at []string) error {
-	up, err := rig.Upstream(ctx)
+func overNetwork(ctx context.Context, m *fleet.Mesh, rounds int, span time.Duration, at []string) error {
+	up, err := fleet.Upstream(ctx)
 	if err != nil {
 		return err
 	}
-	proxy, err := rig.ReverseProxy(ctx, up.Addr)
+	proxy, err := fleet.ReverseProxy(ctx, up.Addr)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func overNetwork(ctx context.Context, m *rig.Mesh, rounds int, span time.Duratio
 					return err
 				}
 			}
-			client, next := rig.Client(), new(atomic.Int64)
+			client, next := fleet.Client(), new(atomic.Int64)
 			defer client.CloseIdleConnections()
 			all = append(all, rig.Contender{Name: to.name, Round: func(ctx context.Context) (rig.Work, error) {
 				free := make(chan http.Header, c)
@@ -171,7 +172,7 @@ func overNetwork(ctx context.Context, m *rig.Mesh, rounds int, span time.Duratio
 				return rig.For(ctx, span, c, next, rig.CPUOf(to.takes...), func(ctx context.Context, _ int64) error {
 					h := <-free
 					defer func() { free <- h }()
-					return rig.Get(ctx, client, "http://"+to.addr+"/", h.Clone())
+					return fleet.Get(ctx, client, "http://"+to.addr+"/", h.Clone())
 				})
 			}})
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/admin"
+	"github.com/skewgate/skewgate/bench/internal/fleet"
 	"github.com/skewgate/skewgate/bench/internal/rig"
 	"github.com/skewgate/skewgate/owners"
 )
@@ -25,7 +26,7 @@ type options struct {
 }
 
 func main() {
-	rig.Child()
+	fleet.Child()
 	var o options
 	flag.IntVar(&o.moves, "moves", 200, "moves in a round, each of an object of its own")
 	flag.IntVar(&o.clients, "clients", 4, "requests to the object at a time")
@@ -45,7 +46,7 @@ func run(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rig.Header(os.Stdout)
-	m, err := rig.StartMesh(ctx, 15*time.Second)
+	m, err := fleet.StartMesh(ctx, 15*time.Second)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ type result struct {
 	requests     int64
 }
 
-func round(ctx context.Context, m *rig.Mesh, o options, round int) (r result, err error) {
+func round(ctx context.Context, m *fleet.Mesh, o options, round int) (r result, err error) {
 	api := &admin.Client{URL: "http://" + m.Admin, By: "bench"}
 	for i := range o.moves {
 		k := owners.Key{Class: "Cart", ID: fmt.Sprintf("user-%d-%d", round, i)}
@@ -106,12 +107,12 @@ func round(ctx context.Context, m *rig.Mesh, o options, round int) (r result, er
 
 // longest sends requests to an object while what runs, and gives the time of
 // the slowest. One that fails is an error: a planned move fails none.
-func longest(ctx context.Context, m *rig.Mesh, o options, k owners.Key, what func() error) (time.Duration, int64, error) {
-	c := rig.Client()
+func longest(ctx context.Context, m *fleet.Mesh, o options, k owners.Key, what func() error) (time.Duration, int64, error) {
+	c := fleet.Client()
 	defer c.CloseIdleConnections()
 	url := fmt.Sprintf("http://%s/carts/%s?ms=%d", m.Gateway, k.ID, o.event.Milliseconds())
 	for range 5 { // connections and the object are warm
-		if err := rig.Get(ctx, c, url, nil); err != nil {
+		if err := fleet.Get(ctx, c, url, nil); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -123,7 +124,7 @@ func longest(ctx context.Context, m *rig.Mesh, o options, k owners.Key, what fun
 		wg.Go(func() {
 			for !over.Load() {
 				start := time.Now()
-				if err := rig.Get(ctx, c, url, nil); err != nil {
+				if err := fleet.Get(ctx, c, url, nil); err != nil {
 					errs <- err
 					return
 				}

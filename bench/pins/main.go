@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/skewgate/skewgate/bench/internal/fleet"
 	"github.com/skewgate/skewgate/bench/internal/rig"
 	"github.com/skewgate/skewgate/owners"
 )
@@ -26,7 +27,7 @@ type options struct {
 }
 
 func main() {
-	rig.Child()
+	fleet.Child()
 	var o options
 	flag.IntVar(&o.pins, "pins", 1_000_000, "objects that one host owns")
 	flag.IntVar(&o.locks, "locks", 50_000, "locks of the way without sessions; each is extended every third of its expiry")
@@ -53,7 +54,7 @@ func run(ctx context.Context, o options) error {
 }
 
 func pins(ctx context.Context, o options) error {
-	m, err := rig.StartMesh(ctx, o.lease)
+	m, err := fleet.StartMesh(ctx, o.lease)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skewgate/skewgate/bench/internal/fleet"
 	"github.com/skewgate/skewgate/bench/internal/rig"
 )
 
 func main() {
-	rig.Child()
+	fleet.Child()
 	rounds := flag.Int("rounds", 5, "rounds in which the contenders take turns")
 	span := flag.Duration("for", time.Second, "length of one turn")
 	at := flag.String("c", "1,32", "how many at a time")
@@ -46,7 +47,7 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string, envoy
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rig.Header(os.Stdout)
-	m, err := rig.StartMesh(ctx, 15*time.Second)
+	m, err := fleet.StartMesh(ctx, 15*time.Second)
 	if err != nil {
 		return err
 	}
@@ -62,11 +63,11 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string, envoy
 		}
 		var all []rig.Contender
 		for _, to := range ways {
-			client, next := rig.Client(), new(atomic.Int64)
+			client, next := fleet.Client(), new(atomic.Int64)
 			defer client.CloseIdleConnections()
 			all = append(all, rig.Contender{Name: to.name, Round: func(ctx context.Context) (rig.Work, error) {
 				return rig.For(ctx, span, c, next, rig.CPUOf(to.takes...), func(ctx context.Context, i int64) error {
-					return rig.Get(ctx, client, fmt.Sprintf("http://%s/carts/user-%d", to.addr, i%1000), nil)
+					return fleet.Get(ctx, client, fmt.Sprintf("http://%s/carts/user-%d", to.addr, i%1000), nil)
 				})
 			}})
 		}
@@ -84,12 +85,12 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string, envoy
 	return nil
 }
 
-func start(ctx context.Context, m *rig.Mesh, envoy string) ([]way, error) {
-	up, err := rig.Upstream(ctx)
+func start(ctx context.Context, m *fleet.Mesh, envoy string) ([]way, error) {
+	up, err := fleet.Upstream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := rig.ReverseProxy(ctx, up.Addr)
+	plain, err := fleet.ReverseProxy(ctx, up.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package rig
+package fleet
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/skewgate/skewgate/bench/internal/rig"
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/owners"
 )
@@ -72,23 +73,23 @@ func serveProxy(listen, upstream string) error {
 }
 
 // Upstream starts a bare upstream: the same answer with nothing around it.
-func Upstream(ctx context.Context) (*Process, error) {
+func Upstream(ctx context.Context) (*rig.Process, error) {
 	return startSelf(ctx, "-as-upstream")
 }
 
 // ReverseProxy starts one before the upstream.
-func ReverseProxy(ctx context.Context, upstream string) (*Process, error) {
+func ReverseProxy(ctx context.Context, upstream string) (*rig.Process, error) {
 	return startSelf(ctx, "-as-proxy", upstream)
 }
 
-func startSelf(ctx context.Context, as string, args ...string) (*Process, error) {
+func startSelf(ctx context.Context, as string, args ...string) (*rig.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	addr, err := FreeAddr()
+	addr, err := rig.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	return Start(ctx, addr, append([]string{self, as, addr}, args...)...)
+	return rig.Start(ctx, addr, append([]string{self, as, addr}, args...)...)
 }

@@ -1,4 +1,4 @@
-package rig
+package fleet
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skewgate/skewgate/bench/internal/rig"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
 
 // Mesh is a Redis, a skewgate serve, and hosts of app shop, class Cart: processes all of them.
 type Mesh struct {
-	Redis     *Redis
-	Serve     *Process
+	Redis     *rig.Redis
+	Serve     *rig.Process
 	Store     *owners.Store
 	Signer    *wire.Signer
 	Gateway   string // address
@@ -61,7 +62,7 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 	if m.binary, err = build(ctx); err != nil {
 		return nil, err
 	}
-	if m.Redis, err = StartRedis(ctx); err != nil {
+	if m.Redis, err = rig.StartRedis(ctx); err != nil {
 		return nil, err
 	}
 	if m.Store, err = owners.Open(ctx, owners.Options{URL: m.Redis.URL()}); err != nil {
@@ -72,7 +73,7 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 	}
 	var addrs [4]string
 	for i := range addrs {
-		if addrs[i], err = FreeAddr(); err != nil {
+		if addrs[i], err = rig.FreeAddr(); err != nil {
 			return nil, err
 		}
 	}
@@ -82,7 +83,7 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(m.SecretFile(), []byte(secret), 0o600)); err != nil {
 		return nil, err
 	}
-	m.Serve, err = Start(ctx, m.Gateway, m.binary, "serve", "--config", file, "--log-level", "error")
+	m.Serve, err = rig.Start(ctx, m.Gateway, m.binary, "serve", "--config", file, "--log-level", "error")
 	return m, err
 }
 
@@ -109,12 +110,12 @@ func build(ctx context.Context) (string, error) {
 }
 
 // Host starts one more host.
-func (m *Mesh) Host(ctx context.Context, name string) (*Process, error) {
-	addr, err := FreeAddr()
+func (m *Mesh) Host(ctx context.Context, name string) (*rig.Process, error) {
+	addr, err := rig.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	p, err := Start(ctx, addr, m.self, "-as-host", "-name", name, "-listen", addr, "-store", m.Redis.URL(), "-secret", m.SecretFile(), "-lease", m.Lease.String())
+	p, err := rig.Start(ctx, addr, m.self, "-as-host", "-name", name, "-listen", addr, "-store", m.Redis.URL(), "-secret", m.SecretFile(), "-lease", m.Lease.String())
 	if err != nil {
 		return nil, err
 	}
@@ -123,16 +124,16 @@ func (m *Mesh) Host(ctx context.Context, name string) (*Process, error) {
 }
 
 // Agent starts an agent before the upstream at addr.
-func (m *Mesh) Agent(ctx context.Context, name, upstream string) (*Process, error) {
-	addr, err := FreeAddr()
+func (m *Mesh) Agent(ctx context.Context, name, upstream string) (*rig.Process, error) {
+	addr, err := rig.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	storage, err := FreeAddr()
+	storage, err := rig.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	p, err := Start(ctx, addr, m.binary, "agent", "--app", "shop", "--version", "v1", "--class", "Cart", "--name", name,
+	p, err := rig.Start(ctx, addr, m.binary, "agent", "--app", "shop", "--version", "v1", "--class", "Cart", "--name", name,
 		"--upstream", "http://"+upstream, "--health", "/healthz", "--listen", addr, "--advertise", addr, "--storage", storage,
 		"--store", m.Redis.URL(), "--secret-file", m.SecretFile(), "--lease", m.Lease.String(), "--log-level", "error")
 	if err != nil {
