@@ -7,11 +7,14 @@ import (
 )
 
 // maxWork bounds what comparing one pair of versions may cost, in steps of
-// about a microsecond. npm's google-proto-files 4.0.0 against 6.0.1 takes 334,000
-// of them. A set made to be slow (a message of 50,000 fields that
-// all changed, an enum of 20,000 values in a hundred fields) is refused instead
-// of being compared for hours.
-const maxWork = 20_000_000
+// roughly a microsecond: seconds. A set made to be slow (a message of 50,000
+// fields that all changed, an enum of 20,000 values in a hundred fields) is
+// refused instead of being compared for hours.
+const maxWork = 4_000_000
+
+// factSteps is what a fact costs to be kept and looked at again, its memory
+// included.
+const factSteps = 8
 
 // budget is what is left of the work that a check may do. Where it ends the
 // check ends, with an error: never with fewer findings.
@@ -49,30 +52,25 @@ func (b *budget) err() error {
 	return b.over
 }
 
-// proofSteps is what looking for a witness of a fact may cost: messages of
-// this many fields are filled, written, read and looked through, and of
-// extensions each is looked up among all.
+// proofSteps is what one candidate for a witness of a fact may cost: a message
+// of this many fields is written, read and looked through; of extensions each
+// is looked up among all, and of an enum's values the one that is shown.
 func (c codec) proofSteps(f *fact) int {
 	w, r := len(c.writer.extensions[f.in.w.FullName()]), len(c.reader.extensions[f.in.r.FullName()])
-	return 8 + f.in.w.Fields().Len() + f.in.r.Fields().Len() + (w+r)*(w+r)/16 + len(f.group)
+	steps := 2 + 3*(f.in.w.Fields().Len()+f.in.r.Fields().Len())/2 + (w+r)*(w+r)/64 + len(f.group)
+	if f.wf != nil && elementOf(f.wf).Enum() != nil {
+		steps += elementOf(f.wf).Enum().Values().Len() / 64
+	}
+	return steps
 }
 
 // messageSteps is what finding the facts of two messages may cost.
 func messageSteps(w, r *universe, p pair) int {
-	fields, oneofs := p.w.Fields().Len(), 0
-	for i := range p.w.Oneofs().Len() {
-		n := p.w.Oneofs().Get(i).Fields().Len()
-		oneofs += n * n / 16
-	}
-	for i := range p.r.Oneofs().Len() {
-		n := p.r.Oneofs().Get(i).Fields().Len()
-		oneofs += n * n / 128
-	}
 	wx, rx := len(w.extensions[p.w.FullName()]), len(r.extensions[p.r.FullName()])
-	return 1 + fields + oneofs + wx*rx/64
+	return 8 + p.w.Fields().Len() + p.r.Fields().Len() + wx*rx/64
 }
 
 // enumSteps is what comparing two enums value by value may cost.
 func enumSteps(w, r protoreflect.EnumDescriptor) int {
-	return w.Values().Len() * (w.Values().Len() + r.Values().Len()) / 64
+	return w.Values().Len() + r.Values().Len()
 }

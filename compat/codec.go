@@ -19,6 +19,7 @@ type codec struct {
 	encoding       Encoding
 	profile        Profile
 	writer, reader *universe
+	budget         *budget // nil: without a bound
 }
 
 // write marshals what a writer holds.

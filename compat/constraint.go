@@ -158,7 +158,7 @@ func (c codec) proveConstraint(f *fact) *witness {
 		if err != nil || f.wf != nil && violation(writer.Validate(m), f.wf) != "" || f.wf == nil && f.w != nil && violation(writer.Validate(m), f.w) != "" {
 			continue
 		}
-		self := codec{c.encoding, c.profile, c.writer, c.writer}
+		self := codec{c.encoding, c.profile, c.writer, c.writer, c.budget}
 		if back, err := self.read(data, m.Descriptor(), true); err != nil || len(self.observe(m, back)) > 0 {
 			continue
 		}
@@ -198,7 +198,7 @@ func violation(err error, d protoreflect.Descriptor) string {
 
 // constrained lists messages at the edges of what the rules of both sides say.
 func (c codec) constrained(f *fact) []*dynamicpb.Message {
-	s := sampler{u: c.writer, payload: f.in.w.FullName()}
+	s := sampler{u: c.writer, budget: c.budget, payload: f.in.w.FullName()}
 	out := []*dynamicpb.Message{s.base(f)}
 	if f.wf == nil {
 		return out

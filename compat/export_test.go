@@ -42,7 +42,7 @@ func Exchanges(ctx context.Context, old, new *schema.Set, opts Options) ([]Excha
 	}
 	for way, c := range k.judge.comparers {
 		for _, enc := range opts.Encodings {
-			by := codec{enc, Spec, k.versions[way[0]].universe, k.versions[way[1]].universe}
+			by := codec{enc, Spec, k.versions[way[0]].universe, k.versions[way[1]].universe, nil}
 			for _, n := range c.nodes {
 				if n.json == enc.isJSON() && !isEntry(n.w) && !isEntry(n.r) {
 					out = append(out, by.samples(n, way)...)

@@ -79,11 +79,20 @@ type comparer struct {
 	budget         *budget
 	nodes          map[pair]*node
 	order          []*node
+	enumsOf        map[enumPair][]enumFact
+	oneofsOf       map[oneofIn]protoreflect.OneofDescriptor
 	expressions    []protoreflect.Descriptor // CEL rules that changed
 }
 
+// oneofIn is a writer's oneof in a pair of messages.
+type oneofIn struct {
+	oneof protoreflect.OneofDescriptor
+	in    pair
+}
+
 func newComparer(writer, reader *universe, b *budget) *comparer {
-	return &comparer{writer: writer, reader: reader, budget: b, nodes: make(map[pair]*node)}
+	return &comparer{writer: writer, reader: reader, budget: b, nodes: make(map[pair]*node),
+		enumsOf: make(map[enumPair][]enumFact), oneofsOf: make(map[oneofIn]protoreflect.OneofDescriptor)}
 }
 
 // compare gives the node of a pair of root messages.

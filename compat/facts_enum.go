@@ -1,8 +1,6 @@
 package compat
 
 import (
-	"slices"
-
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -13,30 +11,58 @@ func (c *comparer) enums(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if we.Enum() == nil || re.Enum() == nil || isNull(we) || isNull(re) || !arrives(wf, rf, n.json) || n.json && shapeOf(wf) != shapeOf(rf) {
 		return
 	}
-	if !c.budget.spend(enumSteps(we.Enum(), re.Enum()), we.Enum()) {
+	facts := c.enumFacts(enumPair{we.Enum(), re.Enum(), n.json})
+	if !c.budget.spend(factSteps*len(facts), we.Enum()) {
 		return
 	}
-	values := we.Enum().Values()
-	seen := make(map[protoreflect.EnumNumber]bool)
-	for i := range values.Len() {
-		v := values.Get(i)
-		if seen[v.Number()] || v.Number() == 0 && shapeOf(wf) == single && !wf.HasPresence() {
+	for _, x := range facts {
+		if x.value.Number() == 0 && shapeOf(wf) == single && !wf.HasPresence() {
 			continue // zero of an implicit field is not written
 		}
-		seen[v.Number()] = true
-		k, other := enumKind(v, we.Enum(), re.Enum(), n.json)
-		if k != 0 {
-			n.add(fact{kind: k, wf: wf, rf: rf, w: v, r: other, number: v.Number()})
-		}
+		n.add(fact{kind: x.kind, wf: wf, rf: rf, w: x.value, r: x.other, number: x.value.Number()})
 	}
 	if !we.Enum().IsClosed() && re.Enum().IsClosed() {
 		n.add(fact{kind: enumClosed, wf: wf, rf: rf, w: we.Enum(), r: re.Enum(), number: unlistedNumber(we.Enum(), re.Enum())})
 	}
 }
 
+// enumPair is a writer's enum and the reader's that its numbers go to.
+type enumPair struct {
+	w, r protoreflect.EnumDescriptor
+	json bool
+}
+
+// enumFact is a written value that means something else, or nothing, to the reader.
+type enumFact struct {
+	value protoreflect.EnumValueDescriptor
+	kind  kind
+	other protoreflect.Descriptor
+}
+
+// enumFacts compares two enums once, however many fields hold them.
+func (c *comparer) enumFacts(p enumPair) []enumFact {
+	facts, ok := c.enumsOf[p]
+	if ok || !c.budget.spend(enumSteps(p.w, p.r), p.w) {
+		return facts
+	}
+	seen := make(map[protoreflect.EnumNumber]bool)
+	for i := range p.w.Values().Len() {
+		v := p.w.Values().Get(i)
+		if seen[v.Number()] {
+			continue
+		}
+		seen[v.Number()] = true
+		if k, other := c.writer.enumKind(v, p.w, p.r, p.json); k != 0 {
+			facts = append(facts, enumFact{v, k, other})
+		}
+	}
+	c.enumsOf[p] = facts
+	return facts
+}
+
 // enumKind says what a written value is to the reader; 0 is the same.
-func enumKind(v protoreflect.EnumValueDescriptor, we, re protoreflect.EnumDescriptor, json bool) (kind, protoreflect.Descriptor) {
-	names := enumNames(we, v.Number())
+func (u *universe) enumKind(v protoreflect.EnumValueDescriptor, we protoreflect.EnumDescriptor, re protoreflect.EnumDescriptor, json bool) (kind, protoreflect.Descriptor) {
+	names := u.enumNames(we, v.Number())
 	byNumber := re.Values().ByNumber(v.Number())
 	byName := firstNamed(re, names)
 	if json {
@@ -56,7 +82,7 @@ func enumKind(v protoreflect.EnumValueDescriptor, we, re protoreflect.EnumDescri
 		return enumUnknown, nil
 	case byNumber == nil:
 		return enumRenumbered, byName
-	case sameEnum(we, v.Number(), re, v.Number()) == Value:
+	case u.sameEnum(we, v.Number(), re, v.Number()) == Value:
 		if byName != nil {
 			return enumRenumbered, byName
 		}
@@ -66,13 +92,15 @@ func enumKind(v protoreflect.EnumValueDescriptor, we, re protoreflect.EnumDescri
 	}
 }
 
+// firstNamed is the first value by declaration that has one of the names.
 func firstNamed(ed protoreflect.EnumDescriptor, names []protoreflect.Name) protoreflect.EnumValueDescriptor {
-	for i := range ed.Values().Len() {
-		if v := ed.Values().Get(i); slices.Contains(names, v.Name()) {
-			return v
+	var first protoreflect.EnumValueDescriptor
+	for _, name := range names {
+		if v := ed.Values().ByName(name); v != nil && (first == nil || v.Index() < first.Index()) {
+			first = v
 		}
 	}
-	return nil
+	return first
 }
 
 // unlistedNumber is a small number that neither enum lists.

@@ -63,7 +63,7 @@ func (c *comparer) unset(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if n.json {
 		enc = JSON
 	}
-	if !sameDefault(wf, rf, enc) {
+	if !c.writer.sameDefault(wf, rf, enc) {
 		n.add(fact{kind: fieldDefault, wf: wf, rf: rf, w: wf, r: rf})
 	}
 }

@@ -65,11 +65,27 @@ func (c *comparer) unknown(n *node, wf protoreflect.FieldDescriptor, at placing)
 	case wf.IsExtension():
 		k = extensionUnknown
 	default:
-		if od := readerOneof(c.writer, c.reader, wf, n.r, n.json); od != nil {
+		if od := c.readerOneof(n, wf); od != nil {
 			k, other = oneofUnknown, od
 		}
 	}
 	n.add(fact{kind: k, wf: wf, w: wf, other: other, at: at})
+}
+
+// readerOneof asks once for each oneof: that a field is unknown to the reader
+// is all that the answer knows of it.
+func (c *comparer) readerOneof(n *node, wf protoreflect.FieldDescriptor) protoreflect.OneofDescriptor {
+	od := wf.ContainingOneof()
+	if od == nil || od.IsSynthetic() {
+		return nil
+	}
+	key := oneofIn{od, n.pair}
+	in, ok := c.oneofsOf[key]
+	if !ok {
+		in = readerOneof(c.writer, c.reader, wf, n.r, n.json)
+		c.oneofsOf[key] = in
+	}
+	return in
 }
 
 // moved reports a pair of fields that swapped numbers once, under the one
@@ -139,12 +155,14 @@ func (c *comparer) oneofs(n *node, arrivals map[protoreflect.FieldDescriptor][]p
 
 // together finds two fields that one message can have set at once.
 func together(group []protoreflect.FieldDescriptor) (a, b protoreflect.FieldDescriptor) {
-	for i, x := range group {
-		for _, y := range group[i+1:] {
-			in := x.ContainingOneof()
-			if x != y && (in == nil || in != y.ContainingOneof()) {
-				return x, y
-			}
+	if len(group) == 0 {
+		return nil, nil
+	}
+	x := group[0] // where none can be set beside the first, all are in its oneof
+	in := x.ContainingOneof()
+	for _, y := range group[1:] {
+		if x != y && (in == nil || in != y.ContainingOneof()) {
+			return x, y
 		}
 	}
 	return nil, nil

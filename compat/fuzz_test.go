@@ -110,7 +110,7 @@ func (run *fuzzRun) sets(seed uint64, g *schemaMaker, messages int, old, new *sc
 				if profile == Go && enc != Binary {
 					continue // the same but for closed enums
 				}
-				d := &fuzzDirection{run: run, seed: seed, g: g, messages: messages, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe}}
+				d := &fuzzDirection{run: run, seed: seed, g: g, messages: messages, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe, nil}}
 				for _, m := range versions[w].Set.Messages() {
 					if r := versions[1-w].Set.Message(m.FullName()); r != nil {
 						d.root(m, r)
@@ -161,7 +161,7 @@ func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor
 	if err != nil {
 		return
 	}
-	self := codec{d.encoding, d.profile, d.writer, d.writer}
+	self := codec{d.encoding, d.profile, d.writer, d.writer, nil}
 	back, err := self.read(data, md, false)
 	if err != nil {
 		return // a required field deep inside: no writer writes that

@@ -246,11 +246,13 @@ func (j *judge) prove(h *hit, effects []Effect) *witness {
 	key := proofKey{fact: h.fact, encoding: h.encoding, profile: h.profile}
 	w, ok := j.proofs[key]
 	if !ok {
-		c := codec{h.encoding, h.profile, j.versions[h.writer].universe, j.versions[h.reader].universe}
-		if !j.budget.spend(c.proofSteps(h.fact), h.fact.in.w) {
+		c := codec{h.encoding, h.profile, j.versions[h.writer].universe, j.versions[h.reader].universe, j.budget}
+		if !j.budget.spend(factSteps, h.fact.in.w) {
 			return nil
 		}
-		w = c.prove(h.fact, effects)
+		if w = c.prove(h.fact, effects); j.budget.err() != nil {
+			return nil
+		}
 		j.proofs[key] = w
 	}
 	return w

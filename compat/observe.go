@@ -58,7 +58,7 @@ func (o *observer) absent(w, r protoreflect.Message, wf protoreflect.FieldDescri
 	if shapeOf(wf) != single || shapeOf(rf) != single || isMessage(wf) || isMessage(rf) || r.Has(rf) {
 		return
 	}
-	if !sameDefault(wf, rf, o.encoding) {
+	if !o.writer.sameDefault(wf, rf, o.encoding) {
 		o.add(Semantic, wf, r.Descriptor(), "unset: "+showScalar(wf, wf.Default()), "unset: "+showScalar(rf, rf.Default()))
 	}
 }
@@ -223,7 +223,7 @@ func (o *observer) value(wf protoreflect.FieldDescriptor, wv protoreflect.Value,
 			o.add(Value, wf, rm, showOne(wf, wv), showOne(rf, rv))
 		}
 	case wf.Kind() == protoreflect.EnumKind && rf.Kind() == protoreflect.EnumKind:
-		if e := sameEnum(wf.Enum(), wv.Enum(), rf.Enum(), rv.Enum()); e != "" {
+		if e := o.writer.sameEnum(wf.Enum(), wv.Enum(), rf.Enum(), rv.Enum()); e != "" {
 			o.add(e, wf, rm, showOne(wf, wv), showOne(rf, rv))
 		}
 	case !sameScalar(wf, wv, rf, rv):

@@ -1,6 +1,8 @@
 package compat
 
 import (
+	"sync"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -20,6 +22,9 @@ type universe struct {
 
 	constrained bool // the schema has buf.validate rules
 	validators  validators
+
+	enumIndex   sync.Map // names by number, of each enum that was asked for
+	enumEffects sync.Map // Effect by enumNumbers
 }
 
 func newUniverse(message func(protoreflect.FullName) protoreflect.MessageDescriptor, exts []protoreflect.ExtensionDescriptor) *universe {

@@ -112,14 +112,33 @@ func numberOf(fd protoreflect.FieldDescriptor, v protoreflect.Value) *big.Rat {
 // sameEnum gives the effect of reading number rn of enum re where number wn of
 // enum we was written; "" is none. Names decide: a number whose names are
 // disjoint is another value if either name lives on elsewhere, else a rename.
-func sameEnum(we protoreflect.EnumDescriptor, wn protoreflect.EnumNumber, re protoreflect.EnumDescriptor, rn protoreflect.EnumNumber) Effect {
-	written, read := enumNames(we, wn), enumNames(re, rn)
+func (u *universe) sameEnum(we protoreflect.EnumDescriptor, wn protoreflect.EnumNumber, re protoreflect.EnumDescriptor, rn protoreflect.EnumNumber) Effect {
+	written, read := u.enumNames(we, wn), u.enumNames(re, rn)
+	if len(written)+len(read) < 8 {
+		return compareNames(written, read, we, wn, re, rn)
+	}
+	key := enumNumbers{we, re, wn, rn} // thousands of aliases are compared once
+	if e, ok := u.enumEffects.Load(key); ok {
+		return e.(Effect)
+	}
+	e := compareNames(written, read, we, wn, re, rn)
+	u.enumEffects.Store(key, e)
+	return e
+}
+
+// enumNumbers is a number written as one enum and read as another.
+type enumNumbers struct {
+	w, r   protoreflect.EnumDescriptor
+	wn, rn protoreflect.EnumNumber
+}
+
+func compareNames(written, read []protoreflect.Name, we protoreflect.EnumDescriptor, wn protoreflect.EnumNumber, re protoreflect.EnumDescriptor, rn protoreflect.EnumNumber) Effect {
 	switch {
 	case len(written) == 0 && wn == rn:
 		return ""
 	case len(written) == 0:
 		return Value
-	case slices.ContainsFunc(written, func(n protoreflect.Name) bool { return slices.Contains(read, n) }):
+	case slices.ContainsFunc(written, func(n protoreflect.Name) bool { v := re.Values().ByName(n); return v != nil && v.Number() == rn }):
 		return ""
 	case hasName(re, written):
 		return Value
@@ -132,14 +151,18 @@ func sameEnum(we protoreflect.EnumDescriptor, wn protoreflect.EnumNumber, re pro
 	}
 }
 
-func enumNames(ed protoreflect.EnumDescriptor, n protoreflect.EnumNumber) []protoreflect.Name {
-	var names []protoreflect.Name
-	for i := range ed.Values().Len() {
-		if v := ed.Values().Get(i); v.Number() == n {
-			names = append(names, v.Name())
-		}
+// enumNames lists the names of a number by declaration.
+func (u *universe) enumNames(ed protoreflect.EnumDescriptor, n protoreflect.EnumNumber) []protoreflect.Name {
+	if index, ok := u.enumIndex.Load(ed); ok {
+		return index.(map[protoreflect.EnumNumber][]protoreflect.Name)[n]
 	}
-	return names
+	index := make(map[protoreflect.EnumNumber][]protoreflect.Name, ed.Values().Len())
+	for i := range ed.Values().Len() {
+		v := ed.Values().Get(i)
+		index[v.Number()] = append(index[v.Number()], v.Name())
+	}
+	u.enumIndex.Store(ed, index)
+	return index[n]
 }
 
 func hasName(ed protoreflect.EnumDescriptor, names []protoreflect.Name) bool {
@@ -148,11 +171,11 @@ func hasName(ed protoreflect.EnumDescriptor, names []protoreflect.Name) bool {
 
 // sameDefault says that an unset field reads as the same value on both sides.
 // Kinds too different to compare are the business of the rule for the kind.
-func sameDefault(wf, rf protoreflect.FieldDescriptor, enc Encoding) bool {
+func (u *universe) sameDefault(wf, rf protoreflect.FieldDescriptor, enc Encoding) bool {
 	wk, rk := wf.Kind(), rf.Kind()
 	switch {
 	case wk == protoreflect.EnumKind && rk == protoreflect.EnumKind:
-		return sameEnum(wf.Enum(), wf.Default().Enum(), rf.Enum(), rf.Default().Enum()) == ""
+		return u.sameEnum(wf.Enum(), wf.Default().Enum(), rf.Enum(), rf.Default().Enum()) == ""
 	case isText(wk) != isText(rk):
 		return true
 	default:

@@ -73,6 +73,7 @@ func enumScalars(ed protoreflect.EnumDescriptor) []protoreflect.Value {
 // payload type, which the version must know.
 type sampler struct {
 	u       *universe
+	budget  *budget // nil: without a bound
 	payload protoreflect.FullName
 	variant int // which value required fields get
 }
@@ -86,6 +87,9 @@ func (s sampler) fill(m protoreflect.Message, depth int) {
 	}
 	numbers := m.Descriptor().RequiredNumbers()
 	for i := range numbers.Len() {
+		if !s.budget.spend(2, m.Descriptor()) {
+			return // required fields of required fields can be more than there is time for
+		}
 		fd := m.Descriptor().Fields().ByNumber(numbers.Get(i))
 		if !m.Has(fd) && depth > 0 {
 			m.Set(fd, s.one(m, fd, depth-1))

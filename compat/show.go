@@ -106,8 +106,10 @@ func showMessage(b *strings.Builder, m protoreflect.Message) {
 func showScalar(fd protoreflect.FieldDescriptor, v protoreflect.Value) string {
 	switch x := v.Interface().(type) {
 	case protoreflect.EnumNumber:
-		if names := enumNames(fd.Enum(), x); len(names) > 0 {
-			return string(names[0])
+		for i := range fd.Enum().Values().Len() {
+			if value := fd.Enum().Values().Get(i); value.Number() == x {
+				return string(value.Name())
+			}
 		}
 		return fmt.Sprintf("%d (no name)", x)
 	case string:

@@ -57,11 +57,14 @@ func (c codec) proveWith(f *fact, effects []Effect, variant int) *witness {
 
 // run writes one candidate and reads it on both sides.
 func (c codec) run(f *fact, m *dynamicpb.Message, effects []Effect) *witness {
+	if !c.budget.spend(c.proofSteps(f), f.in.w) {
+		return nil
+	}
 	data, err := c.write(m)
 	if err != nil {
 		return nil // a writer could not have written it
 	}
-	self := codec{c.encoding, c.profile, c.writer, c.writer}
+	self := codec{c.encoding, c.profile, c.writer, c.writer, c.budget}
 	back, err := self.read(data, m.Descriptor(), false)
 	if err != nil || len(self.observe(m, back)) > 0 {
 		return nil
@@ -129,7 +132,7 @@ func outcomeText(o observation) string {
 
 // candidates lists messages that may show the fault, ordinary ones first.
 func (c codec) candidates(f *fact, variant int) []*dynamicpb.Message {
-	s := sampler{u: c.writer, payload: f.in.w.FullName(), variant: variant}
+	s := sampler{u: c.writer, budget: c.budget, payload: f.in.w.FullName(), variant: variant}
 	switch f.kind {
 	case fieldRequired:
 		return c.omitting(f, s)
@@ -188,14 +191,19 @@ func (c codec) each(f *fact, s sampler, values []protoreflect.Value) []*dynamicp
 // requires and the writer has.
 func (c codec) omitting(f *fact, s sampler) []*dynamicpb.Message {
 	m := s.base(f)
+	arrivals := make(map[protoreflect.FieldDescriptor][]protoreflect.FieldDescriptor)
+	for _, wf := range c.writer.fields(f.in.w) {
+		at := place(c.writer, c.reader, wf, f.in.r, f.json)
+		arrivals[at.peer] = append(arrivals[at.peer], wf)
+	}
 	numbers := f.in.r.RequiredNumbers()
 	for i := range numbers.Len() {
 		rf := f.in.r.Fields().ByNumber(numbers.Get(i))
 		if rf == f.rf {
 			continue
 		}
-		for _, wf := range c.writer.fields(f.in.w) {
-			if at := place(c.writer, c.reader, wf, f.in.r, f.json); at.peer == rf && wf != f.wf && !m.Has(wf) {
+		for _, wf := range arrivals[rf] {
+			if wf != f.wf && !m.Has(wf) {
 				if values := s.values(m, wf, 1); len(values) > 0 {
 					m.Set(wf, values[0])
 				}
