@@ -53,11 +53,14 @@ func (b *budget) err() error {
 }
 
 // proofSteps is what one candidate for a witness of a fact may cost: a message
-// of this many fields is written, read and looked through; of extensions each
-// is looked up among all, and of an enum's values the one that is shown.
+// of this many fields is made and read, what is set in it is looked through; of
+// extensions each is looked up among all, and of an enum's values the one that is shown.
 func (c codec) proofSteps(f *fact) int {
 	w, r := len(c.writer.extensions[f.in.w.FullName()]), len(c.reader.extensions[f.in.r.FullName()])
-	steps := 2 + 3*(f.in.w.Fields().Len()+f.in.r.Fields().Len())/2 + (w+r)*(w+r)/64 + len(f.group)
+	steps := 2 + (f.in.w.Fields().Len()+f.in.r.Fields().Len())/16 + (w+r)*(w+r)/64 + len(f.group)
+	if f.wf != nil && f.wf.ContainingOneof() != nil { // the reader's oneof is looked for by every member
+		steps += f.wf.ContainingOneof().Fields().Len() / 4
+	}
 	if f.wf != nil && elementOf(f.wf).Enum() != nil {
 		steps += elementOf(f.wf).Enum().Values().Len() / 64
 	}

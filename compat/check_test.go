@@ -214,12 +214,12 @@ func TestGrouping(t *testing.T) {
 // TestOneScreen: thousands of harmless additions fit on a screen.
 func TestOneScreen(t *testing.T) {
 	var more strings.Builder
-	for i := range 900 {
+	for i := range 3000 {
 		fmt.Fprintf(&more, "string f%d = %d;\n", i, i+2)
 	}
 	text := "service S { rpc A(M) returns (M); }\nmessage M { string id = 1; %s }"
 	r := checkInputs(t, one(fmt.Sprintf(text, "")), one(fmt.Sprintf(text, more.String())), compat.Options{}, false)
-	if len(r.Findings) != 1800 || r.Fails("error") {
+	if len(r.Findings) != 6000 || r.Fails("error") {
 		t.Fatalf("%d findings", len(r.Findings))
 	}
 	var b bytes.Buffer

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -39,28 +40,65 @@ func (o *observer) message(w, r protoreflect.Message) {
 	if o.encoding.isJSON() && (isJSONSpecial(w.Descriptor()) || isJSONSpecial(rm)) {
 		return // their JSON form is compared as a whole by the field that holds them
 	}
-	for _, wf := range o.writer.fields(w.Descriptor()) {
-		at := place(o.writer, o.reader, wf, rm, o.encoding.isJSON())
-		if !w.Has(wf) {
-			o.absent(w, r, wf, at)
-			continue
+	wm := w.Descriptor()
+	look := make(map[int]protoreflect.FieldDescriptor) // by place in the declaration
+	w.Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		rank, wf := o.writer.declared(wm, fd)
+		look[rank] = wf
+		return true
+	})
+	for _, a := range o.absences(wm, rm) {
+		if look[a.rank] == nil && !r.Has(a.rf) {
+			look[a.rank] = a.wf
 		}
-		o.present(w, r, wf, at)
+	}
+	for _, rank := range slices.Sorted(maps.Keys(look)) {
+		wf := look[rank]
+		at := place(o.writer, o.reader, wf, rm, o.encoding.isJSON())
+		if w.Has(wf) {
+			o.present(w, r, wf, at)
+		} else {
+			o.add(Semantic, wf, rm, "unset: "+showScalar(wf, wf.Default()), "unset: "+showScalar(at.peer, at.peer.Default()))
+		}
 	}
 }
 
-// absent compares what an unset field means on both sides.
-func (o *observer) absent(w, r protoreflect.Message, wf protoreflect.FieldDescriptor, at placing) {
-	if at.identity != same && at.identity != renamed || at.peer == nil || wf.Cardinality() == protoreflect.Required {
-		return
+// absence is a field that means something else on the other side when it is unset.
+type absence struct {
+	rank   int // place in the declaration
+	wf, rf protoreflect.FieldDescriptor
+}
+
+// absenceKey is what absences are the same for.
+type absenceKey struct {
+	w, r     protoreflect.MessageDescriptor
+	reader   *universe
+	encoding Encoding
+}
+
+// absences lists the fields of a message for which unset is not the same on
+// both sides. A message of thousands of fields is looked through for each of
+// its witnesses, so this is found once.
+func (c codec) absences(wm, rm protoreflect.MessageDescriptor) []absence {
+	key := absenceKey{wm, rm, c.reader, c.encoding}
+	if known, ok := c.writer.absences.Load(key); ok {
+		return known.([]absence)
 	}
-	rf := at.peer
-	if shapeOf(wf) != single || shapeOf(rf) != single || isMessage(wf) || isMessage(rf) || r.Has(rf) {
-		return
+	var out []absence
+	for rank, wf := range c.writer.fields(wm) {
+		if wf.Cardinality() == protoreflect.Required || shapeOf(wf) != single || isMessage(wf) {
+			continue
+		}
+		at := place(c.writer, c.reader, wf, rm, c.encoding.isJSON())
+		if at.identity != same && at.identity != renamed || at.peer == nil || shapeOf(at.peer) != single || isMessage(at.peer) {
+			continue
+		}
+		if !c.writer.sameDefault(wf, at.peer, c.encoding) {
+			out = append(out, absence{rank, wf, at.peer})
+		}
 	}
-	if !o.writer.sameDefault(wf, rf, o.encoding) {
-		o.add(Semantic, wf, r.Descriptor(), "unset: "+showScalar(wf, wf.Default()), "unset: "+showScalar(rf, rf.Default()))
-	}
+	c.writer.absences.Store(key, out)
+	return out
 }
 
 func (o *observer) present(w, r protoreflect.Message, wf protoreflect.FieldDescriptor, at placing) {

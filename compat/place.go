@@ -25,6 +25,7 @@ type universe struct {
 
 	enumIndex   sync.Map // names by number, of each enum that was asked for
 	enumEffects sync.Map // Effect by enumNumbers
+	absences    sync.Map // []absence by absenceKey
 }
 
 func newUniverse(message func(protoreflect.FullName) protoreflect.MessageDescriptor, exts []protoreflect.ExtensionDescriptor) *universe {
@@ -90,6 +91,20 @@ func (u *universe) fields(md protoreflect.MessageDescriptor) []protoreflect.Fiel
 		out = append(out, xd)
 	}
 	return out
+}
+
+// declared is where a field of a message stands in what fields lists, and the
+// field as that has it.
+func (u *universe) declared(md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor) (int, protoreflect.FieldDescriptor) {
+	if !fd.IsExtension() {
+		return fd.Index(), md.Fields().Get(fd.Index())
+	}
+	for i, xd := range u.extensions[md.FullName()] {
+		if xd.Number() == fd.Number() {
+			return md.Fields().Len() + i, xd
+		}
+	}
+	return md.Fields().Len() + int(fd.Number()), fd
 }
 
 // byNumber finds a field or extension by number, or nil.
