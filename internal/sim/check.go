@@ -31,7 +31,8 @@ type check struct {
 	user    map[string]map[int64]string // who used a token
 	lapsed  map[string]time.Time        // sessions, and when they did
 	fences  map[string]storage.Fence    // highest that storage accepted and answered
-	parent  map[string]string           // of a written value: the one it was made of
+	made    map[string]string           // of a value that is to be written: the one it was made of
+	parent  map[string]string           // of a written value: the one it replaced
 	ops     map[string][]*op
 	history *history
 	calmAt  time.Time
@@ -63,7 +64,7 @@ type op struct {
 func newCheck(w *world) *check {
 	return &check{
 		w: w, highest: map[string]int64{}, running: map[string][]*running{}, minted: map[string]map[int64]mint{},
-		user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, parent: map[string]string{},
+		user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, made: map[string]string{}, parent: map[string]string{},
 		ops: map[string][]*op{}, history: newHistory(w.c.History), broken: map[string][]string{},
 		stats: Stats{Faults: map[string]int{}},
 	}
@@ -184,9 +185,13 @@ func (c *check) valueWritten(key string, before, after []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.history.add("value", key, old, id)
-	if c.parent[id] != old {
-		c.breaks("I2", "%s: %s was made of %q and replaced %q", key, id, c.parent[id], old)
+	if c.made[id] != old {
+		c.breaks("I2", "%s: %s was made of %q and replaced %q", key, id, c.made[id], old)
 	}
+	if _, twice := c.parent[id]; twice {
+		c.breaks("I2", "%s: %s was written twice", key, id)
+	}
+	c.parent[id] = old
 }
 
 // fence is the highest under which an access was answered so far.
@@ -223,7 +228,7 @@ func pairs(list []string) map[string]string {
 func (c *check) attempt(k owners.Key, id, of string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.parent[id] = of
+	c.made[id] = of
 }
 
 func (c *check) eraNow() int {

@@ -80,7 +80,7 @@ var controls = []control{
 }
 
 // triesPerControl is how many seeds a control may take: a seed fixes the faults, not every interleaving.
-const triesPerControl = 12
+const triesPerControl = 60
 
 func (c control) config(seed uint64) Config {
 	cfg := Config{

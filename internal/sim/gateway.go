@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skewgate/skewgate/owners"
@@ -34,6 +35,8 @@ type gateway struct {
 	probe map[owners.Key]chan struct{} // one request tries, the others wait behind it
 	held  map[owners.Key]int           // requests that wait
 	asked int
+
+	repeats atomic.Int64
 }
 
 type route struct {
@@ -299,7 +302,8 @@ func (g *gateway) send(k owners.Key, r route, write bool, id string) answer {
 	}
 	if g.one("repeats", 60) { // somebody in between sends it again, later
 		g.w.check.faulted("repeated-request", g.name)
-		again := g.request(k, r, method, "http://"+r.addr+"/?id="+id+"again")
+		// Each copy has a name of its own: several attempts at one request may be repeated.
+		again := g.request(k, r, method, fmt.Sprintf("http://%s/?id=%sagain%d", r.addr, id, g.repeats.Add(1)))
 		g.w.later(g.span(0, 3*time.Second), func() { g.deliver(again, r.addr) })
 	}
 	return g.deliver(g.request(k, r, method, "http://"+r.addr+"/?id="+id), r.addr)
