@@ -47,6 +47,7 @@ type keptConn struct {
 	begun bool // something has come
 	h2    bool // it is HTTP/2 without TLS
 	told  bool // nothing that comes is looked at
+	shook bool // TLS is settled, or not wanted
 	ended chan struct{}
 	once  sync.Once
 }
@@ -89,8 +90,17 @@ func (c *keptConn) CloseWrite() error {
 	return nil
 }
 
-// Close closes.
+// Close closes. A peer whose certificate was refused has sent its request
+// already (TLS 1.3): what is unread would reset the connection, and the
+// reset may overtake the alert that says why.
 func (c *keptConn) Close() error {
+	c.mu.Lock()
+	refused := c.begun && !c.shook
+	c.mu.Unlock()
+	if refused && c.CloseWrite() == nil {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(closeGrace)) // a closed connection is as good
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
 	c.end()
 	return c.Conn.Close()
 }
@@ -137,6 +147,11 @@ func (f *farewell) state(c net.Conn, s http.ConnState) {
 	if s == http.StateClosed || s == http.StateHijacked {
 		delete(f.conns, k)
 		return
+	}
+	if s != http.StateNew || !secure {
+		k.mu.Lock()
+		k.shook = true
+		k.mu.Unlock()
 	}
 	f.conns[k] = connState{as: c, rests: s == http.StateIdle || s == http.StateNew && !secure} // before the handshake's end nothing can be written
 }
