@@ -65,12 +65,12 @@ func (v *validator) reachable(name string, path func(...string) []string, c clas
 	}
 	noID := -1
 	for i, r := range c.Routes {
-		t, err := parseTemplate(r)
+		t, err := routing.ParseTemplate(r)
 		if err != nil {
 			v.fail(path("routes", strconv.Itoa(i)), `write a path such as /carts/{id}/**; {id} is the object, * one segment, ** at the end the rest`, "route %q: %v", r, err)
 			continue
 		}
-		if !t.hasID && noID < 0 {
+		if !t.HasID && noID < 0 {
 			noID = i
 		}
 	}

@@ -1,107 +1,45 @@
 package mesh
 
 import (
-	"errors"
 	"strconv"
-	"strings"
+
+	"github.com/skewgate/skewgate/gateway/routing"
 )
 
-// template is a route: segments, of which {id} and * match any one, and an
-// optional ** at the end for the rest.
-type template struct {
-	segments []string // "*" for any
-	rest     bool
-	hasID    bool
-}
-
-func parseTemplate(s string) (template, error) {
-	var t template
-	if !strings.HasPrefix(s, "/") {
-		return t, errors.New("a route starts with /")
-	}
-	if strings.ContainsAny(s, "?#% \t") {
-		return t, errors.New("a route is a path without query, fragment, escapes or spaces")
-	}
-	parts := strings.Split(s[1:], "/")
-	for i, p := range parts {
-		last := i == len(parts)-1
-		switch {
-		case p == "**" && last:
-			t.rest = true
-		case p == "**":
-			return t, errors.New("** may only stand at the end")
-		case p == "*":
-			t.segments = append(t.segments, "*")
-		case p == "{id}" && t.hasID:
-			return t, errors.New("{id} stands twice")
-		case p == "{id}":
-			t.hasID = true
-			t.segments = append(t.segments, "*")
-		case strings.ContainsAny(p, "{}*"):
-			return t, errors.New("segment " + strconv.Quote(p) + " is not understood; only a whole segment may be {id}, * or **")
-		case p == "." || p == ".." || (p == "" && !last):
-			return t, errors.New("empty, . and .. segments never match")
-		default:
-			t.segments = append(t.segments, p)
-		}
-	}
-	return t, nil
-}
-
-// overlaps says that some path matches both templates.
-func (t template) overlaps(o template) bool {
-	short, long := t, o
-	if len(short.segments) > len(long.segments) {
-		short, long = long, short
-	}
-	for i, a := range short.segments {
-		if b := long.segments[i]; a != b && a != "*" && b != "*" {
-			return false
-		}
-	}
-	return len(short.segments) == len(long.segments) || short.rest
-}
-
-// covers says that every path of o matches t too.
-func (t template) covers(o template) bool {
-	if len(t.segments) > len(o.segments) {
-		return false
-	}
-	for i, a := range t.segments {
-		if a != "*" && a != o.segments[i] {
-			return false
-		}
-	}
-	if len(t.segments) == len(o.segments) {
-		return t.rest || !o.rest
-	}
-	return t.rest
-}
-
-// overlaps reports templates of two classes of which neither is the more
-// specific, so that a path between them would belong to both. A template that
-// lies wholly inside another's is fine: the more specific one wins.
+// overlaps reports templates of which it would be open, or surprising, which
+// one takes a path: two that cross, so that neither is the more specific, and
+// one that lies inside another which takes all of its paths. A template that
+// lies inside another's is fine as long as it goes first.
 func (v *validator) overlaps() {
 	type claim struct {
 		class, text string
-		index       int
-		t           template
+		t           routing.Template
 	}
 	var claims []claim
 	for _, c := range v.mesh.Classes {
 		for i, r := range c.Routes {
-			t, err := parseTemplate(r)
+			t, err := routing.ParseTemplate(r)
 			if err != nil {
-				continue
+				continue // said by reachable
 			}
+			here := at("classes", c.Name, "routes", strconv.Itoa(i))
 			for _, other := range claims {
-				if !t.overlaps(other.t) || (t.covers(other.t) != other.t.covers(t)) {
+				inner, outer := t, other.t
+				if outer.Covers(inner) == inner.Covers(outer) { // both or neither
+					if outer.Overlaps(inner) {
+						v.fail(here, "make one of them more specific", "route %s of %s overlaps %s of %s: some paths match both", r, c.Name, other.text, other.class)
+					}
 					continue
 				}
-				v.fail(at("classes", c.Name, "routes", strconv.Itoa(i)), "make one of them more specific",
-					"route %s of %s overlaps %s of %s: some paths match both", r, c.Name, other.text, other.class)
+				innerText, outerText := r+" of "+c.Name, other.text+" of "+other.class
+				if inner.Covers(outer) {
+					inner, outer, innerText, outerText = outer, inner, outerText, innerText
+				}
+				if !inner.Before(outer) {
+					v.fail(here, "write {id} and * in the same places of both", "no request would reach route %s: %s takes all of its paths", innerText, outerText)
+				}
 			}
-			claims = append(claims, claim{c.Name, r, i, t})
+			claims = append(claims, claim{c.Name, r, t})
 		}
 	}
 }

@@ -32,7 +32,10 @@ func Matches(classes []routing.Class) []Match {
 			services = append(services, Match{Class: c.Name, Route: s, Service: true, Pattern: "/" + s + "/"})
 		}
 		for _, t := range c.Routes {
-			pattern, id, rank := templatePattern(t)
+			pattern, id, rank, err := templatePattern(t)
+			if err != nil {
+				continue // the mesh file's reader and NewTable refuse it and say why
+			}
 			templates = append(templates, ranked{Match{Class: c.Name, Route: t, Pattern: pattern, IDPattern: id}, rank})
 		}
 	}
@@ -45,25 +48,29 @@ func Matches(classes []routing.Class) []Match {
 
 // templatePattern gives a template as an expression over the path, one that
 // captures the id, and a rank: the smaller in text order, the more specific.
-func templatePattern(template string) (pattern, id, rank string) {
+func templatePattern(template string) (pattern, id, rank string, err error) {
+	t, err := routing.ParseTemplate(template)
+	if err != nil {
+		return "", "", "", err
+	}
 	var p, r strings.Builder
-	for seg := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
-		switch seg {
-		case "**":
-			p.WriteString("(/.*)?")
-			r.WriteByte('4')
-			continue
-		case "*":
+	for _, seg := range t.Segments {
+		switch seg.Kind {
+		case routing.SegmentAny:
 			p.WriteString("/[^/]+")
 			r.WriteByte('3')
-		case "{id}":
+		case routing.SegmentID:
 			id = "^" + p.String() + "/([^/?]*).*$"
 			p.WriteString("/[^/]*")
 			r.WriteByte('2')
 		default:
-			p.WriteString("/" + regexp.QuoteMeta(seg))
+			p.WriteString("/" + regexp.QuoteMeta(seg.Literal))
 			r.WriteByte('1')
 		}
 	}
-	return p.String(), id, r.String()
+	if t.Rest {
+		p.WriteString("(/.*)?")
+		r.WriteByte('4')
+	}
+	return p.String(), id, r.String(), nil
 }

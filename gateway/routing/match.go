@@ -105,38 +105,28 @@ func (n *node) step(rest string, more bool, id string) (*leaf, string) {
 
 // add puts a template into the tree.
 func (n *node) add(template string, c *Class) error {
-	l := &leaf{class: c, template: template}
-	if !strings.HasPrefix(template, "/") {
-		return fmt.Errorf("route %q: must begin with /", template)
+	t, err := ParseTemplate(template)
+	if err != nil {
+		return fmt.Errorf("route %q of %s: %w", template, c.Name, err)
 	}
-	segs := strings.Split(template[1:], "/")
-	for i, seg := range segs {
-		switch {
-		case seg == "**":
-			if i != len(segs)-1 {
-				return fmt.Errorf("route %q: ** must be the last segment", template)
-			}
-			return set(&n.rest, l)
-		case seg == "*":
-			n = child(&n.any)
-		case seg == "{id}":
-			if l.hasID {
-				return fmt.Errorf("route %q: {id} twice", template)
-			}
-			l.hasID = true
+	l := &leaf{class: c, template: template, hasID: t.HasID}
+	for _, seg := range t.Segments {
+		switch seg.Kind {
+		case SegmentID:
 			n = child(&n.id)
-		case strings.ContainsAny(seg, "{}*"):
-			return fmt.Errorf("route %q: segment %q; want a literal, {id}, * or **", template, seg)
-		case seg == "." || seg == "..":
-			return fmt.Errorf("route %q: dot segment", template)
+		case SegmentAny:
+			n = child(&n.any)
 		default:
 			if n.literal == nil {
 				n.literal = map[string]*node{}
 			}
-			next := n.literal[seg]
-			n.literal[seg] = child(&next)
+			next := n.literal[seg.Literal]
+			n.literal[seg.Literal] = child(&next)
 			n = next
 		}
+	}
+	if t.Rest {
+		return set(&n.rest, l)
 	}
 	return set(&n.end, l)
 }
