@@ -44,7 +44,7 @@ func (a *attempt) answer(status int, h http.Header) bool {
 	a.body.accepted()
 	a.hold.settled()
 	if a.req.Class.Mode == routing.ModeObserve {
-		a.ev.ObjectVersion = versionOf(h.Get(a.g.opt.VersionHeader), a.req.Class)
+		a.ev.ObjectVersion = versionOf(h.Get(a.g.opt.VersionHeader))
 	}
 	a.ev.answered(status, h)
 	a.ev.Upgrade = status == http.StatusSwitchingProtocols

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -136,8 +135,8 @@ func (g *Gateway) deliver(ev *Event) {
 	}
 }
 
-// versionOf splits app@version; a bare version is of the class's app.
-func versionOf(s string, c *routing.Class) string {
+// versionOf gives the version of app@version; a bare version is one itself.
+func versionOf(s string) string {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '@' {
 			return s[i+1:]

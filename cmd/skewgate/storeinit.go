@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skewgate/skewgate/mesh"
 	"github.com/skewgate/skewgate/owners"
 )
 
@@ -20,7 +22,7 @@ func storeFlag(env *Env, cmd *cobra.Command, url *string) {
 }
 
 func newStoreInitCommand(env *Env) *cobra.Command {
-	var url string
+	var url, config string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "open a new store at once",
@@ -29,10 +31,15 @@ func newStoreInitCommand(env *Env) *cobra.Command {
 			"refused when sessions exist.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if url == "" {
-				return fmt.Errorf("which store?\n    → skewgate store init --store redis://127.0.0.1:6379")
+			if cmd.Flags().Changed("config") && cmd.Flags().Changed("store") {
+				return errors.New("--config and --store both name a store; give one of them")
 			}
-			s, err := owners.Open(cmd.Context(), owners.Options{URL: url, Logger: env.Logger})
+			o, err := storeOptions(url, config)
+			if err != nil {
+				return err
+			}
+			o.Logger = env.Logger
+			s, err := owners.Open(cmd.Context(), o)
 			if err != nil {
 				return withFix(err)
 			}
@@ -45,5 +52,24 @@ func newStoreInitCommand(env *Env) *cobra.Command {
 		},
 	}
 	storeFlag(env, cmd, &url)
+	cmd.Flags().StringVarP(&config, "config", "c", "", "take the store from this mesh file")
 	return cmd
+}
+
+// storeOptions says which store is meant: a mesh file's, with what it says of replicas and leases, or a URL.
+func storeOptions(url, config string) (owners.Options, error) {
+	if config == "" {
+		if url == "" {
+			return owners.Options{}, errors.New("which store?\n    → skewgate store init -c mesh.yaml, or --store redis://127.0.0.1:6379")
+		}
+		return owners.Options{URL: url}, nil
+	}
+	m, err := mesh.Load(config)
+	if err != nil {
+		return owners.Options{}, err
+	}
+	if m.Store.Embedded() {
+		return owners.Options{}, fmt.Errorf("the store of %s is embedded and begins anew with each start\n    → skewgate serve --store-init opens it at once", config)
+	}
+	return owners.Options{URL: m.Store.URL, Replicas: m.Store.Replicas, Failover: m.Store.Failover, MaxLease: m.Leases.Max}, nil
 }
