@@ -8,11 +8,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/skewgate/skewgate/bench/internal/fleet"
@@ -33,13 +31,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "meshes, one after the other")
 	flag.DurationVar(&o.lease, "lease", 15*time.Second, "lease of the hosts")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "death:", err)
-		os.Exit(1)
-	}
+	rig.Main("death", func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) error {

@@ -10,11 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/skewgate/skewgate/bench/internal/fleet"
@@ -29,13 +27,7 @@ func main() {
 	span := flag.Duration("for", time.Second, "length of one turn")
 	at := flag.String("c", "1,32", "how many at a time, over the network")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, *span, strings.Split(*at, ","))
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "gate:", err)
-		os.Exit(1)
-	}
+	rig.Main("gate", func(ctx context.Context) error { return run(ctx, *rounds, *span, strings.Split(*at, ",")) })
 }
 
 func run(ctx context.Context, rounds int, span time.Duration, at []string) error {

@@ -10,11 +10,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/bsm/redislock"
@@ -30,13 +28,7 @@ func main() {
 	span := flag.Duration("for", time.Second, "length of one turn")
 	at := flag.String("c", "1,16,256", "how many at a time")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, *span, strings.Split(*at, ","))
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "newpin:", err)
-		os.Exit(1)
-	}
+	rig.Main("newpin", func(ctx context.Context) error { return run(ctx, *rounds, *span, strings.Split(*at, ",")) })
 }
 
 func run(ctx context.Context, rounds int, span time.Duration, at []string) error {

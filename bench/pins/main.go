@@ -8,10 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,13 +32,7 @@ func main() {
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long the idle store is watched")
 	flag.DurationVar(&o.lease, "lease", 15*time.Second, "lease of the host, expiry of a lock")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "pins:", err)
-		os.Exit(1)
-	}
+	rig.Main("pins", func(ctx context.Context) error { return run(ctx, o) })
 }
 
 func run(ctx context.Context, o options) error {

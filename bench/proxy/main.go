@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/skewgate/skewgate/bench/internal/fleet"
@@ -28,13 +26,7 @@ func main() {
 	at := flag.String("c", "1,32", "how many at a time")
 	envoy := flag.String("envoy", filepath.Join(".tools", "envoy", "envoy"), "the Envoy to compare with; none without one")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, *span, strings.Split(*at, ","), *envoy)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "proxy:", err)
-		os.Exit(1)
-	}
+	rig.Main("proxy", func(ctx context.Context) error { return run(ctx, *rounds, *span, strings.Split(*at, ","), *envoy) })
 }
 
 // A way is one way from the client to the handler.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,8 +84,20 @@ func StartMesh(ctx context.Context, lease time.Duration) (*Mesh, error) {
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(m.SecretFile(), []byte(secret), 0o600)); err != nil {
 		return nil, err
 	}
-	m.Serve, err = rig.Start(ctx, m.Gateway, m.binary, "serve", "--config", file, "--log-level", "error")
-	return m, err
+	if m.Serve, err = rig.Start(ctx, m.Gateway, m.binary, "serve", "--config", file, "--log-level", "error"); err != nil {
+		return nil, err
+	}
+	return m, m.ready(ctx)
+}
+
+// ready waits until serve says that it can do its work: it listens earlier.
+func (m *Mesh) ready(ctx context.Context) error {
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		err := Get(ctx, http.DefaultClient, "http://"+m.Admin+"/readyz", nil)
+		if err == nil || ctx.Err() != nil || time.Since(start) > 30*time.Second {
+			return err
+		}
+	}
 }
 
 // Close removes what StartMesh left on the disk; processes end with its context.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
@@ -81,8 +82,32 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// started are the programs of one measurement, so that it can wait for their end.
+type started struct {
+	mu  sync.Mutex
+	all []*Process
+}
+
+type startedKey struct{}
+
+// Main is the main of a measurement: run ends early at SIGINT and SIGTERM, and
+// whatever it started has ended before this process does.
+func Main(name string, run func(context.Context) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	s := new(started)
+	err := run(context.WithValue(ctx, startedKey{}, s))
+	for _, p := range s.all {
+		p.Kill()
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, name+":", err)
+		os.Exit(1)
+	}
+}
+
 // Start runs a program and waits until it accepts connections at addr. It is
-// killed when ctx ends.
+// killed when ctx ends; Main waits for that.
 func Start(ctx context.Context, addr string, argv ...string) (*Process, error) {
 	p := &Process{Addr: addr, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -93,6 +118,11 @@ func Start(ctx context.Context, addr string, argv ...string) (*Process, error) {
 		_ = p.cmd.Wait() // how it ended is in its output
 		close(p.done)
 	}()
+	if s, ok := ctx.Value(startedKey{}).(*started); ok {
+		s.mu.Lock()
+		s.all = append(s.all, p)
+		s.mu.Unlock()
+	}
 	context.AfterFunc(ctx, p.Kill)
 	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
