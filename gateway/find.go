@@ -41,7 +41,7 @@ func (pinned) find(ctx context.Context, c *call) (*Target, error) {
 	if err := c.hold.queue(ctx); err != nil {
 		return nil, err
 	}
-	return c.g.resolve(ctx, c.d, c.hold.e)
+	return c.g.resolve(ctx, c.d, &c.hold)
 }
 
 func (pinned) refused(ctx context.Context, c *call, t *Target, ref wire.Refusal, why *waitError) error {

@@ -55,7 +55,8 @@ type hold struct {
 	refusals int
 	waits    int
 	waited   time.Duration
-	probe    *probe // while this request is the one that probes
+	last     *waitError // why it waited last: what a wait for the store's answer goes on from
+	probe    *probe     // while this request is the one that probes
 }
 
 // refused counts a refusal of the gate (or a host that could not be reached)
@@ -106,6 +107,27 @@ func (h *hold) queue(ctx context.Context) error {
 	return h.sleep(ctx, probePatience, p.done, why)
 }
 
+// behind waits until a resolve of the object is done.
+func (h *hold) behind(ctx context.Context, done <-chan struct{}) error {
+	why := h.last
+	if why == nil {
+		why = &waitError{code: wire.StoreUnavailable, why: "the ownership store has not said yet who owns the object"}
+	}
+	for {
+		if err := h.check(ctx, why); err != nil {
+			return err
+		}
+		if err := h.sleep(ctx, h.limits.HoldFor, done, why); err != nil {
+			return err
+		}
+		select {
+		case <-done:
+			return nil
+		default: // the timer ran out a moment before the hold time
+		}
+	}
+}
+
 // sleep waits for d or done, counted against what the class lets wait.
 func (h *hold) sleep(ctx context.Context, d time.Duration, done <-chan struct{}, why *waitError) error {
 	if !h.e.hold(h.limits.HeldPerObject) {
@@ -143,6 +165,7 @@ func (h *hold) check(ctx context.Context, why *waitError) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	h.last = why
 	now := time.Now()
 	if h.deadline.IsZero() {
 		h.deadline = now.Add(h.limits.HoldFor)

@@ -42,15 +42,31 @@ type mesh struct {
 	hosts    map[string]*testHost
 }
 
-// countingStore counts what a gateway asks of the store, and may fail.
+// countingStore counts what a gateway asks of the store; it may fail, and stand still.
 type countingStore struct {
 	*owners.Store
 	calls atomic.Int64
 	fail  atomic.Bool
+	still sync.RWMutex // whoever locks it lets no call through
+
+	at, most atomic.Int64 // calls for pins under way
+}
+
+// enter counts one call for a pin that is under way.
+func (s *countingStore) enter() (leave func()) {
+	s.calls.Add(1)
+	n := s.at.Add(1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	s.still.RLock()
+	return func() {
+		s.still.RUnlock()
+		s.at.Add(-1)
+	}
 }
 
 func (s *countingStore) Pin(ctx context.Context, k owners.Key) (owners.Pin, owners.Session, bool, error) {
-	s.calls.Add(1)
+	defer s.enter()()
 	if s.fail.Load() {
 		return owners.Pin{}, owners.Session{}, false, owners.ErrUnavailable
 	}
@@ -58,7 +74,7 @@ func (s *countingStore) Pin(ctx context.Context, k owners.Key) (owners.Pin, owne
 }
 
 func (s *countingStore) Acquire(ctx context.Context, a owners.Acquire) (owners.Pin, bool, error) {
-	s.calls.Add(1)
+	defer s.enter()()
 	return s.Store.Acquire(ctx, a)
 }
 

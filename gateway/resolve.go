@@ -14,11 +14,13 @@ import (
 // placeTries bounds how many hosts one resolve asks to take an object.
 const placeTries = 4
 
-// flight is one resolve of one object, shared by whoever asks meanwhile.
+// flight is one resolve of one object, shared by whoever asks meanwhile. What
+// is below done may be read when that is closed.
 type flight struct {
 	done chan struct{}
 	t    *Target
 	err  error
+	d    decision // of the request that began it, with what the resolve found
 }
 
 // storeTimeout bounds one call to the store, whoever waits for it.
@@ -39,40 +41,46 @@ func (e *waitError) Error() string {
 }
 func (e *waitError) Unwrap() error { return e.err }
 
-// resolve finds the owner of an object, or makes one. A *waitError means: try
-// again, within the class's hold time.
-func (g *Gateway) resolve(ctx context.Context, d *decision, e *pinEntry) (*Target, error) {
+// resolve finds the owner of an object, or makes one; requests that wait for
+// that are held requests of the object, within its class's limits. A
+// *waitError means: try again, within the class's hold time.
+func (g *Gateway) resolve(ctx context.Context, d *decision, h *hold) (*Target, error) {
+	e := h.e
 	if t := e.target.Load(); t != nil {
 		return t, nil
 	}
 	e.mu.Lock()
-	f := e.flight
+	f, leads := e.flight, false
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
+		f, leads = &flight{done: make(chan struct{}), d: *d}, true
 		e.flight = f
-		floor := e.floor
-		e.mu.Unlock()
-		f.t, f.err = g.lookUp(ctx, d, e, floor)
-		e.mu.Lock()
-		e.flight = nil
-		e.mu.Unlock()
-		close(f.done)
-		return f.t, f.err
+		go g.fly(ctx, f, e, e.floor)
 	}
 	e.mu.Unlock()
-	select {
-	case <-f.done:
-		return f.t, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := h.behind(ctx, f.done); err != nil {
+		return nil, err
 	}
+	if leads {
+		*d = f.d
+	}
+	return f.t, f.err
 }
 
-// lookUp reads the pin and, when nobody owns the object, acquires it for a
-// host. It goes on when the request that leads it is cancelled: others may
-// wait for its answer.
+// fly makes one resolve. It goes on when the request that began it is
+// cancelled: others may wait for its answer. Drain waits for it.
+func (g *Gateway) fly(ctx context.Context, f *flight, e *pinEntry, floor int64) {
+	ctx, _, leave := g.drain.enter(context.WithoutCancel(ctx))
+	defer leave()
+	f.t, f.err = g.lookUp(ctx, &f.d, e, floor)
+	e.mu.Lock()
+	e.flight = nil
+	e.mu.Unlock()
+	close(f.done)
+}
+
+// lookUp reads the pin and, when nobody owns the object, acquires it for a host.
 func (g *Gateway) lookUp(ctx context.Context, d *decision, e *pinEntry, floor int64) (*Target, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if g.opt.Store == nil {
 		return nil, &wire.Problem{Code: wire.StoreUnavailable, Detail: "this gateway has no store"}

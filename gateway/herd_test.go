@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skewgate/skewgate/gateway/routing"
+)
+
+// herd sends one request for each id at once and gives the codes of the answers, "200" for a good one.
+func (m *mesh) herd(ids []string) (codes <-chan string, wait func()) {
+	out := make(chan string, len(ids))
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		wg.Go(func() {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequestWithContext(m.t.Context(), http.MethodGet, "/carts/"+id, nil)
+			r.RemoteAddr = "127.0.0.1:1"
+			m.gw.ServeHTTP(w, r)
+			if w.Code == http.StatusOK {
+				out <- "200"
+				return
+			}
+			out <- answer{status: w.Code, header: w.Header(), body: w.Body.String()}.problem(m.t).Code
+		})
+	}
+	return out, wg.Wait
+}
+
+func same(id string, n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = id
+	}
+	return ids
+}
+
+// While the store stands still, what waits for one object's owner is bounded
+// as any held request is: the rest is told at once. All that wait cost the
+// store one resolve.
+func TestHerdOnOneObjectIsBoundedWhileTheStoreStandsStill(t *testing.T) {
+	const herd, held = 10_000, 100
+	m := newMesh(t, func(m *mesh, _ *Options) {
+		m.classes[0].Limits = routing.Limits{HoldFor: 5 * time.Minute, HeldPerObject: held}
+	})
+	m.host("a", "v1")
+	m.table()
+	before := m.store.calls.Load()
+	m.store.still.Lock()
+	codes, wait := m.herd(same("1", herd))
+	for range herd - held { // hangs where waiting is not bounded: the store has not answered yet
+		if c := <-codes; c != "overloaded" {
+			t.Errorf("a request more than may be held was answered %s", c)
+			break
+		}
+	}
+	m.store.still.Unlock()
+	wait()
+	for range held {
+		if c := <-codes; c != "200" {
+			t.Errorf("a held request was answered %s", c)
+		}
+	}
+	if n := m.store.calls.Load() - before; n != 2 { // read, acquire
+		t.Errorf("the store was asked %d times for one object", n)
+	}
+}
+
+// A request waits for the store no longer than its class lets it, be it the
+// one that asks or one that waits for its answer; the object is served as soon
+// as the store answers again.
+func TestHoldTimeBoundsTheWaitForTheStore(t *testing.T) {
+	m := newMesh(t, func(m *mesh, _ *Options) { m.classes[0].Limits.HoldFor = 50 * time.Millisecond })
+	m.host("a", "v1")
+	m.table()
+	m.store.still.Lock()
+	codes, wait := m.herd(same("1", 20))
+	wait() // hangs where the wait ends with the store's call
+	m.store.still.Unlock()
+	for range 20 {
+		if c := <-codes; c != "store_unavailable" {
+			t.Errorf("answered %s", c)
+		}
+	}
+	for start := time.Now(); m.get("/carts/1").status != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("the object is not served when the store answers again")
+		}
+	}
+}
+
+// Many cold objects at once: the store gets no more calls at a time than the
+// gateway may make, and two for each object (a few more where the machine is so
+// slow that a resolve waits five seconds for its turn, and tries again).
+func TestHerdOfObjectsIsBoundedAtTheStore(t *testing.T) {
+	const herd, slots = 1_000, 4
+	m := newMesh(t, func(m *mesh, o *Options) {
+		o.StoreCalls = slots
+		m.classes[0].Limits.HoldFor = 5 * time.Minute
+	})
+	m.host("a", "v1")
+	m.table()
+	ids := make([]string, herd)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
+	before := m.store.calls.Load()
+	codes, wait := m.herd(ids)
+	wait()
+	good, other := 0, map[string]int{}
+	for range herd {
+		if c := <-codes; c == "200" {
+			good++
+		} else {
+			other[c]++
+		}
+	}
+	if calls, most := m.store.calls.Load()-before, m.store.most.Load(); most > slots || calls < 2*herd || calls > 3*herd {
+		t.Errorf("%d store calls, %d at a time; want about %d, at most %d at a time", calls, most, 2*herd, slots)
+	}
+	if good != herd {
+		t.Errorf("%d of %d served; others %v", good, herd, other)
+	}
+}
