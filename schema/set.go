@@ -77,6 +77,9 @@ func (s *Set) link() (err error) {
 	if err != nil {
 		return fmt.Errorf("link descriptors: %w", err)
 	}
+	if err := checkKnownTypes(s.files); err != nil {
+		return fmt.Errorf("link descriptors: %w", err)
+	}
 	s.index()
 	return nil
 }
