@@ -53,11 +53,11 @@ func (b *budget) err() error {
 }
 
 // proofSteps is what one candidate for a witness of a fact may cost: a message
-// of this many fields is made and read, what is set in it is looked through; of
-// extensions each is looked up among all, and of an enum's values the one that is shown.
+// of this many fields, extensions included, is made and read, what is set in it
+// is looked through; and of an enum's values the one that is shown.
 func (c codec) proofSteps(f *fact) int {
-	w, r := len(c.writer.extensions[f.in.w.FullName()]), len(c.reader.extensions[f.in.r.FullName()])
-	steps := 2 + (f.in.w.Fields().Len()+f.in.r.Fields().Len())/16 + (w+r)*(w+r)/64 + len(f.group)
+	fields := f.in.w.Fields().Len() + f.in.r.Fields().Len() + len(c.writer.extensionsOf(f.in.w)) + len(c.reader.extensionsOf(f.in.r))
+	steps := 2 + fields/16 + len(f.group)
 	if f.wf != nil && f.wf.ContainingOneof() != nil { // the reader's oneof is looked for by every member
 		steps += f.wf.ContainingOneof().Fields().Len() / 4
 	}
@@ -69,8 +69,7 @@ func (c codec) proofSteps(f *fact) int {
 
 // messageSteps is what finding the facts of two messages may cost.
 func messageSteps(w, r *universe, p pair) int {
-	wx, rx := len(w.extensions[p.w.FullName()]), len(r.extensions[p.r.FullName()])
-	return 8 + p.w.Fields().Len() + p.r.Fields().Len() + wx*rx/64
+	return 8 + p.w.Fields().Len() + p.r.Fields().Len() + len(w.extensionsOf(p.w)) + len(r.extensionsOf(p.r))
 }
 
 // enumSteps is what comparing two enums value by value may cost.

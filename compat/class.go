@@ -63,7 +63,8 @@ func classesOf(versions []*version, opts Options, unchanged func() []schema.Unch
 	default:
 		classes = undeclared(versions, opts, unchanged())
 	}
-	if err := opts.select_(&classes); err != nil {
+	classes, err := opts.selected(classes)
+	if err != nil {
 		return nil, nil, err
 	}
 	if len(classes) == 0 {
@@ -80,25 +81,24 @@ func hasManifest(versions []*version) bool {
 	})
 }
 
-// select_ keeps the classes that were asked for.
-func (o Options) select_(classes *[]*class) error {
+// selected are the classes that were asked for.
+func (o Options) selected(classes []*class) ([]*class, error) {
 	if len(o.Classes) == 0 {
-		return nil
+		return classes, nil
 	}
 	byName := make(map[string]*class)
-	for _, c := range *classes {
+	for _, c := range classes {
 		byName[c.name] = c
 	}
 	var kept []*class
 	for _, name := range o.Classes {
 		c := byName[name]
 		if c == nil {
-			return usageError{fmt.Sprintf("no class %q", name), "classes of this input: " + strings.Join(slices.Sorted(maps.Keys(byName)), ", ")}
+			return nil, usageError{fmt.Sprintf("no class %q", name), "classes of this input: " + strings.Join(slices.Sorted(maps.Keys(byName)), ", ")}
 		}
 		kept = append(kept, c)
 	}
-	*classes = kept
-	return nil
+	return kept, nil
 }
 
 // declared makes the classes that manifests name. Callers of an exporting

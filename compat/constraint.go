@@ -245,7 +245,7 @@ func (e *edges) one(fd protoreflect.FieldDescriptor, v protoreflect.Value) {
 	case isText(fd.Kind()):
 		e.texts = append(e.texts, string(textBytes(v)))
 	default:
-		if r := numberOf(fd, v); r != nil {
+		if r := numberOf(v); r != nil {
 			n, _ := r.Float64()
 			e.numbers = append(e.numbers, n-1, n, n+1)
 		}

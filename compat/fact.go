@@ -118,10 +118,9 @@ func (c *comparer) node(p pair) *node {
 	return n
 }
 
-func (n *node) add(f fact) *fact {
+func (n *node) add(f fact) {
 	f.in, f.json = n.pair, n.json
 	n.facts = append(n.facts, &f)
-	return &f
 }
 
 // markDirty says which nodes lead to a fact, so that walks skip the rest.

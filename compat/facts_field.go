@@ -59,11 +59,7 @@ func (c *comparer) unset(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if wf.HasPresence() && !rf.HasPresence() {
 		n.add(fact{kind: fieldPresence, wf: wf, rf: rf, w: wf, r: rf})
 	}
-	enc := Binary
-	if n.json {
-		enc = JSON
-	}
-	if !c.writer.sameDefault(wf, rf, enc) {
+	if !c.writer.sameDefault(wf, rf) {
 		n.add(fact{kind: fieldDefault, wf: wf, rf: rf, w: wf, r: rf})
 	}
 }

@@ -71,16 +71,16 @@ type absence struct {
 
 // absenceKey is what absences are the same for.
 type absenceKey struct {
-	w, r     protoreflect.MessageDescriptor
-	reader   *universe
-	encoding Encoding
+	w, r   protoreflect.MessageDescriptor
+	reader *universe
+	json   bool
 }
 
 // absences lists the fields of a message for which unset is not the same on
 // both sides. A message of thousands of fields is looked through for each of
 // its witnesses, so this is found once.
 func (c codec) absences(wm, rm protoreflect.MessageDescriptor) []absence {
-	key := absenceKey{wm, rm, c.reader, c.encoding}
+	key := absenceKey{wm, rm, c.reader, c.encoding.isJSON()}
 	if known, ok := c.writer.absences.Load(key); ok {
 		return known.([]absence)
 	}
@@ -93,7 +93,7 @@ func (c codec) absences(wm, rm protoreflect.MessageDescriptor) []absence {
 		if at.identity != same && at.identity != renamed || at.peer == nil || shapeOf(at.peer) != single || isMessage(at.peer) {
 			continue
 		}
-		if !c.writer.sameDefault(wf, at.peer, c.encoding) {
+		if !c.writer.sameDefault(wf, at.peer) {
 			out = append(out, absence{rank, wf, at.peer})
 		}
 	}
@@ -128,7 +128,7 @@ func (o *observer) misplaced(wf protoreflect.FieldDescriptor, wv protoreflect.Va
 	switch {
 	case r.Has(rf):
 		o.add(Value, wf, r.Descriptor(), show(wf, wv), text)
-	case shapeOf(wf) == single && !isMessage(wf) && isZero(wf, wv):
+	case shapeOf(wf) == single && !isMessage(wf) && isZero(wv):
 		o.add(Presence, wf, r.Descriptor(), show(wf, wv), text)
 	default:
 		o.add(Loss, wf, r.Descriptor(), show(wf, wv), string(rf.Name())+" unset")
@@ -240,7 +240,7 @@ func (o *observer) missing(wf protoreflect.FieldDescriptor, wv protoreflect.Valu
 		return
 	}
 	switch {
-	case isMessage(wf) && proto.Size(wv.Message().Interface()) == 0 || !isMessage(wf) && isZero(wf, wv):
+	case isMessage(wf) && proto.Size(wv.Message().Interface()) == 0 || !isMessage(wf) && isZero(wv):
 		if wf.Cardinality() != protoreflect.Required {
 			o.add(Presence, wf, rm, showOne(wf, wv), string(rf.Name())+" unset")
 		}

@@ -12,7 +12,7 @@ import (
 // extensions by what they extend, its messages by name for Any.
 type universe struct {
 	message    func(protoreflect.FullName) protoreflect.MessageDescriptor
-	extensions map[protoreflect.FullName][]protoreflect.ExtensionTypeDescriptor
+	extensions map[protoreflect.FullName]*extensions // by what they extend
 	byName     map[protoreflect.FullName]protoreflect.ExtensionType
 
 	// payloads are the types that the version packs into each of its Any
@@ -31,16 +31,61 @@ type universe struct {
 func newUniverse(message func(protoreflect.FullName) protoreflect.MessageDescriptor, exts []protoreflect.ExtensionDescriptor) *universe {
 	u := &universe{
 		message:    message,
-		extensions: make(map[protoreflect.FullName][]protoreflect.ExtensionTypeDescriptor),
+		extensions: make(map[protoreflect.FullName]*extensions),
 		byName:     make(map[protoreflect.FullName]protoreflect.ExtensionType),
 	}
 	for _, xd := range exts {
 		xt := dynamicpb.NewExtensionType(xd)
 		of := xd.ContainingMessage().FullName()
-		u.extensions[of] = append(u.extensions[of], xt.TypeDescriptor())
+		if u.extensions[of] == nil {
+			u.extensions[of] = &extensions{index: make(map[protoreflect.FieldNumber]int)}
+		}
+		u.extensions[of].add(xt.TypeDescriptor())
 		u.byName[xd.FullName()] = xt
 	}
 	return u
+}
+
+// extensions are those of one message, by declaration. Of two with the same
+// number the first counts.
+type extensions struct {
+	list  []protoreflect.ExtensionTypeDescriptor
+	index map[protoreflect.FieldNumber]int // in list
+}
+
+func (x *extensions) add(xd protoreflect.ExtensionTypeDescriptor) {
+	if _, twice := x.index[xd.Number()]; !twice {
+		x.index[xd.Number()] = len(x.list)
+	}
+	x.list = append(x.list, xd)
+}
+
+// extension finds an extension of a message by number: where it stands in what
+// extensionsOf lists, and itself; nil when there is none.
+func (u *universe) extension(of protoreflect.FullName, n protoreflect.FieldNumber) (int, protoreflect.ExtensionTypeDescriptor) {
+	if x := u.extensions[of]; x != nil {
+		if i, ok := x.index[n]; ok {
+			return i, x.list[i]
+		}
+	}
+	return -1, nil
+}
+
+// extensionsOf lists the extensions of a message by declaration.
+func (u *universe) extensionsOf(md protoreflect.MessageDescriptor) []protoreflect.ExtensionTypeDescriptor {
+	if x := u.extensions[md.FullName()]; x != nil {
+		return x.list
+	}
+	return nil
+}
+
+// sameExtension finds the extension of a message with the full name of
+// another, or nil.
+func (u *universe) sameExtension(md protoreflect.MessageDescriptor, name protoreflect.FullName) protoreflect.FieldDescriptor {
+	if xt := u.byName[name]; xt != nil && xt.TypeDescriptor().ContainingMessage().FullName() == md.FullName() {
+		return xt.TypeDescriptor()
+	}
+	return nil
 }
 
 // FindExtensionByName and the four methods below make a universe the resolver
@@ -53,10 +98,8 @@ func (u *universe) FindExtensionByName(name protoreflect.FullName) (protoreflect
 }
 
 func (u *universe) FindExtensionByNumber(message protoreflect.FullName, n protoreflect.FieldNumber) (protoreflect.ExtensionType, error) {
-	for _, xd := range u.extensions[message] {
-		if xd.Number() == n {
-			return xd.Type(), nil
-		}
+	if _, xd := u.extension(message, n); xd != nil {
+		return xd.Type(), nil
 	}
 	return nil, protoregistry.NotFound
 }
@@ -82,7 +125,7 @@ func (u *universe) FindMessageByURL(url string) (protoreflect.MessageType, error
 // fields lists the fields of a message, extensions included, by declaration.
 func (u *universe) fields(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 	regular := md.Fields()
-	exts := u.extensions[md.FullName()]
+	exts := u.extensionsOf(md)
 	out := make([]protoreflect.FieldDescriptor, 0, regular.Len()+len(exts))
 	for i := range regular.Len() {
 		out = append(out, regular.Get(i))
@@ -99,10 +142,8 @@ func (u *universe) declared(md protoreflect.MessageDescriptor, fd protoreflect.F
 	if !fd.IsExtension() {
 		return fd.Index(), md.Fields().Get(fd.Index())
 	}
-	for i, xd := range u.extensions[md.FullName()] {
-		if xd.Number() == fd.Number() {
-			return md.Fields().Len() + i, xd
-		}
+	if i, xd := u.extension(md.FullName(), fd.Number()); xd != nil {
+		return md.Fields().Len() + i, xd
 	}
 	return md.Fields().Len() + int(fd.Number()), fd
 }
@@ -115,10 +156,8 @@ func (u *universe) byNumber(md protoreflect.MessageDescriptor, n protoreflect.Fi
 	if !md.ExtensionRanges().Has(n) {
 		return nil
 	}
-	for _, xd := range u.extensions[md.FullName()] {
-		if xd.Number() == n {
-			return xd
-		}
+	if _, xd := u.extension(md.FullName(), n); xd != nil {
+		return xd
 	}
 	return nil
 }
@@ -131,21 +170,14 @@ func (u *universe) named(md protoreflect.MessageDescriptor, fd protoreflect.Fiel
 		}
 		return nil
 	}
-	for _, xd := range u.extensions[md.FullName()] {
-		if xd.FullName() == fd.FullName() {
-			return xd
-		}
-	}
-	return nil
+	return u.sameExtension(md, fd.FullName())
 }
 
 // byKey finds the field that a ProtoJSON reader puts the writer's key into, or nil.
 func (u *universe) byKey(md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 	if fd.IsExtension() {
-		for _, xd := range u.extensions[md.FullName()] {
-			if xd.FullName() == fd.FullName() && md.ExtensionRanges().Has(xd.Number()) {
-				return xd
-			}
+		if xd := u.sameExtension(md, fd.FullName()); xd != nil && md.ExtensionRanges().Has(xd.Number()) {
+			return xd
 		}
 		return nil
 	}

@@ -27,7 +27,7 @@ func sameScalar(wf protoreflect.FieldDescriptor, wv protoreflect.Value, rf proto
 	case rt:
 		return sameText(string(textBytes(rv)), wf, wv)
 	}
-	a, b := numberOf(wf, wv), numberOf(rf, rv)
+	a, b := numberOf(wv), numberOf(rv)
 	if wf.Kind() == protoreflect.FloatKind && rf.Kind() == protoreflect.DoubleKind {
 		return sameFloat(wv.Float(), float64(float32(rv.Float()))) // JSON writes the shortest text of the narrow one
 	}
@@ -64,7 +64,7 @@ func sameText(text string, fd protoreflect.FieldDescriptor, v protoreflect.Value
 		return err == nil && sameFloat(f, v.Float())
 	default:
 		r, ok := parseNumber(text)
-		n := numberOf(fd, v)
+		n := numberOf(v)
 		return ok && n != nil && r.Cmp(n) == 0
 	}
 }
@@ -83,7 +83,7 @@ func parseNumber(text string) (*big.Rat, bool) {
 }
 
 // numberOf is the number a value stands for; nil for NaN and infinities.
-func numberOf(fd protoreflect.FieldDescriptor, v protoreflect.Value) *big.Rat {
+func numberOf(v protoreflect.Value) *big.Rat {
 	switch x := v.Interface().(type) {
 	case bool:
 		if x {
@@ -171,7 +171,7 @@ func hasName(ed protoreflect.EnumDescriptor, names []protoreflect.Name) bool {
 
 // sameDefault says that an unset field reads as the same value on both sides.
 // Kinds too different to compare are the business of the rule for the kind.
-func (u *universe) sameDefault(wf, rf protoreflect.FieldDescriptor, enc Encoding) bool {
+func (u *universe) sameDefault(wf, rf protoreflect.FieldDescriptor) bool {
 	wk, rk := wf.Kind(), rf.Kind()
 	switch {
 	case wk == protoreflect.EnumKind && rk == protoreflect.EnumKind:
@@ -183,7 +183,7 @@ func (u *universe) sameDefault(wf, rf protoreflect.FieldDescriptor, enc Encoding
 	}
 }
 
-func isZero(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+func isZero(v protoreflect.Value) bool {
 	switch x := v.Interface().(type) {
 	case string:
 		return x == ""
@@ -194,7 +194,7 @@ func isZero(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 	case float64:
 		return math.Float64bits(x) == 0
 	default:
-		n := numberOf(fd, v)
+		n := numberOf(v)
 		return n != nil && n.Sign() == 0
 	}
 }

@@ -92,14 +92,14 @@ func (s sampler) fill(m protoreflect.Message, depth int) {
 		}
 		fd := m.Descriptor().Fields().ByNumber(numbers.Get(i))
 		if !m.Has(fd) && depth > 0 {
-			m.Set(fd, s.one(m, fd, depth-1))
+			m.Set(fd, s.one(fd, depth-1))
 		}
 	}
 }
 
 // one is a valid value of one element: of a message with nothing set that need
 // not be, so that filling ends.
-func (s sampler) one(m protoreflect.Message, fd protoreflect.FieldDescriptor, depth int) protoreflect.Value {
+func (s sampler) one(fd protoreflect.FieldDescriptor, depth int) protoreflect.Value {
 	if !isMessage(fd) {
 		values := scalars(fd)
 		return values[s.variant%len(values)]

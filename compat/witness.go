@@ -221,7 +221,7 @@ func zeroOf(fd protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfBytes([]byte{})
 	}
 	for _, v := range scalars(fd) {
-		if isZero(fd, v) {
+		if isZero(v) {
 			return v
 		}
 	}

@@ -115,7 +115,7 @@ func (c *manifestCheck) payloads(section, class string, payloads map[string][]st
 		c.names(types, "message", at...)
 		p := Payload{Field: field, Types: types, places: []problem.Problem{c.places.At("", "", at...)}}
 		for i := range types {
-			p.places = append(p.places, c.places.At("", "", append(at[:len(at):len(at)], strconv.Itoa(i))...))
+			p.places = append(p.places, c.places.At("", "", slices.Concat(at, []string{strconv.Itoa(i)})...))
 		}
 		out = append(out, p)
 	}
@@ -124,7 +124,7 @@ func (c *manifestCheck) payloads(section, class string, payloads map[string][]st
 
 func (c *manifestCheck) names(names []string, kind string, path ...string) {
 	for i, n := range names {
-		at := append(path[:len(path):len(path)], strconv.Itoa(i))
+		at := slices.Concat(path, []string{strconv.Itoa(i)})
 		switch {
 		case !validName(n):
 			c.fail("with its package, without a leading dot: shop.v1.Cart", fmt.Sprintf("%q is not a %s's full name", n, kind), at...)
