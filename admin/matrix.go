@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/skewgate/skewgate/compat"
 	"github.com/skewgate/skewgate/compat/report"
@@ -24,14 +22,10 @@ const maxMatrix = 64
 // load makes a version of a registered schema. Without a manifest an app
 // exports its classes of the mesh, and binds the others whose services it has.
 func load(s Schema, classes []routing.Class) (compat.Version, error) {
-	var files descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(s.DescriptorSet, &files); err != nil {
-		return compat.Version{}, badRequest("descriptorSet is no FileDescriptorSet: %v", err)
-	}
 	name := s.App + "@" + s.Version
-	set, err := schema.FromDescriptorSet(name, &files, nil)
+	set, err := schema.FromImage(name, s.DescriptorSet)
 	if err != nil {
-		return compat.Version{}, badRequest("%s: %v", name, err)
+		return compat.Version{}, badRequest("%v", err)
 	}
 	if s.Manifest != "" {
 		set.Manifest, err = schema.ParseManifest(schema.ManifestName, []byte(s.Manifest))

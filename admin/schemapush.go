@@ -11,6 +11,7 @@ import (
 
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout/skew"
+	"github.com/skewgate/skewgate/schema"
 )
 
 // SchemaPush is the body of PUT /v1/schemas/{app}/{version}.
@@ -46,6 +47,9 @@ func (a *api) putSchema(r *http.Request) (any, error) {
 	loaded, err := load(x, a.opt.Classes())
 	if err != nil {
 		return nil, err
+	}
+	if err := schema.CheckPayloads([]*schema.Set{loaded.Set}); err != nil {
+		return nil, badRequest("%v", err)
 	}
 	if x.Digest, err = loaded.Set.Digest(); err != nil {
 		return nil, fmt.Errorf("digest of %s@%s: %w", app, version, err)

@@ -26,18 +26,36 @@ func loadImage(ctx context.Context, in Input, opts Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, imports, err := decodeImage(in.Text, data)
+	s, err := imageSet(in.Text, data)
 	if err != nil {
 		return nil, err
 	}
-	if err := completeImage(in.Text, set); err != nil {
+	s.Name, s.Manifest = opts.name(in), manifest
+	return s, nil
+}
+
+// FromImage makes a Set of a serialized FileDescriptorSet or buf image, binary
+// or JSON, gzip or not, that may come from anybody: within the bounds of any
+// other input.
+func FromImage(name string, data []byte) (*Set, error) {
+	if len(data) > maxImageBytes {
+		return nil, inputError(name, "", "is longer than %d MiB", maxImageBytes>>20)
+	}
+	return imageSet(name, data)
+}
+
+func imageSet(name string, data []byte) (*Set, error) {
+	set, imports, err := decodeImage(name, data)
+	if err != nil {
 		return nil, err
 	}
-	s, err := FromDescriptorSet(opts.name(in), set, func(p string) bool { return !imports[p] })
-	if err != nil {
-		return nil, inputError(in.Text, "", "is not a valid descriptor set: %s", err)
+	if err := completeImage(name, set); err != nil {
+		return nil, err
 	}
-	s.Manifest = manifest
+	s, err := FromDescriptorSet(name, set, func(p string) bool { return !imports[p] })
+	if err != nil {
+		return nil, inputError(name, "", "is not a valid descriptor set: %s", err)
+	}
 	return s, nil
 }
 
