@@ -29,7 +29,31 @@ func (h *hit) sentence(text string, versions []*version) string {
 		pairs = append(pairs, "{writer}", w+" code", "{reader}", r+" code", "{sends}", "stores")
 	}
 	pairs = append(pairs, h.details()...)
-	return strings.NewReplacer(pairs...).Replace(text)
+	return fill(text, pairs)
+}
+
+// fill puts words for the names in braces. strings.Replacer does the same, and
+// takes longer to be built than all else about a finding takes.
+func fill(text string, pairs []string) string {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		text = rest
+		word := "{"
+		if end := strings.IndexByte(rest, '}'); end >= 0 {
+			for i := 0; i < len(pairs); i += 2 {
+				if pairs[i][1:] == rest[:end+1] {
+					word, text = pairs[i+1], rest[end+1:]
+					break
+				}
+			}
+		}
+		out.WriteString(word)
+	}
 }
 
 func an(version string) string {

@@ -3,6 +3,7 @@
 // and peak memory.
 //
 //	bench/run.sh compat -rounds 3 -jobs google,google-same,etcd
+//	bench/run.sh compat -profile /tmp/p -jobs google      # ours alone, in this process, for go tool pprof
 package main
 
 import (
@@ -27,9 +28,10 @@ func main() {
 	rounds := flag.Int("rounds", 3, "rounds in which the contenders take turns")
 	jobs := flag.String("jobs", "google,google-same,etcd,etcd-same", "what to check")
 	encodings := flag.String("encodings", "binary;binary,json", "in which encodings; with json, buf's category is WIRE_JSON, else WIRE")
+	profiles := flag.String("profile", "", "a directory: run ours alone, once, in this process, and write profiles there")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rounds, strings.Split(*jobs, ","), strings.Split(*encodings, ";"))
+	err := run(ctx, *rounds, strings.Split(*jobs, ","), strings.Split(*encodings, ";"), *profiles)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compat:", err)
@@ -55,11 +57,18 @@ type contender struct {
 	found int
 }
 
-func run(ctx context.Context, rounds int, names, encodings []string) error {
+func run(ctx context.Context, rounds int, names, encodings []string, profiles string) error {
 	fetch := exec.CommandContext(ctx, "tools/compat-corpora.sh")
 	fetch.Stdout, fetch.Stderr = os.Stderr, os.Stderr
 	if err := fetch.Run(); err != nil {
 		return fmt.Errorf("fetch the corpora: %w", err)
+	}
+	if profiles != "" {
+		j, ok := trees[names[0]]
+		if !ok {
+			return fmt.Errorf("-jobs %q is not there", names[0])
+		}
+		return profile(ctx, profiles, j, encodings[len(encodings)-1])
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", ".tools/bench/skewgate", "./cmd/skewgate")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -155,6 +155,7 @@ func compatCheck(ctx context.Context, env *Env, flags *compatFlags, inputs *pair
 	if err != nil {
 		return nil, nil, err
 	}
+	collectLate()
 	opts := flags.options()
 	pair, err := schema.LoadPair(ctx, oldInput, newInput, flags.loading(env, opts))
 	if err != nil {

@@ -27,6 +27,7 @@ func newCompatMatrixCommand(env *Env) *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
+			collectLate()
 			opts := flags.options()
 			versions, manifest, err := matrixVersions(cmd.Context(), flags.loading(env, opts), args, workers, objects)
 			if err != nil {
