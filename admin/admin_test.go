@@ -235,6 +235,22 @@ func example(t *testing.T, dir string) SchemaPush {
 	return SchemaPush{DescriptorSet: b, Manifest: manifest}
 }
 
+// packing is a push whose manifest also says what an Any field holds.
+func packing(t *testing.T, push SchemaPush, field string) SchemaPush {
+	t.Helper()
+	m, err := schema.ParseManifest("skewgate.yaml", []byte(push.Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cart := m.Exports["Cart"]
+	cart.Payloads = []schema.Payload{{Field: field, Types: []string{cart.State[0]}}}
+	m.Exports["Cart"] = cart
+	if push.Manifest, err = EncodeManifest(m); err != nil {
+		t.Fatal(err)
+	}
+	return push
+}
+
 func TestSchemasBecomeAMatrix(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, m *mesh) {
 		ctx := t.Context()
@@ -298,6 +314,9 @@ func TestVersionIsImmutable(t *testing.T) {
 	}
 	if _, err := m.client.PushSchema(ctx, "shop", "v3", SchemaPush{DescriptorSet: []byte("nonsense")}); code(err) != "bad_request" {
 		t.Errorf("nonsense: %v", err)
+	}
+	if _, err := m.client.PushSchema(ctx, "shop", "v3", packing(t, v1, "shop.v1.Gone.any")); code(err) != "bad_request" || !strings.Contains(err.Error(), "shop.v1.Gone.any") {
+		t.Errorf("payloads of a field that is not there: %v", err)
 	}
 	_, err := m.client.Schema(ctx, "shop", "v9")
 	var e *Error

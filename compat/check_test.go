@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -84,12 +85,15 @@ func TestSameSchemaFindsNothing(t *testing.T) {
 	}
 }
 
-// TestSameBytes: ten runs give the same bytes, and the shortcuts change none.
+// TestSameBytes: ten runs give the same bytes, on one processor, two and
+// eight, and the shortcuts change none.
 func TestSameBytes(t *testing.T) {
 	oldInput, newInput := schema.Sources(everyFixture(t, "old")), schema.Sources(everyFixture(t, "new"))
 	opts := compat.Options{AllMessages: true, Encodings: encodings}
 	want := jsonOf(t, checkInputs(t, oldInput, newInput, opts, true))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for i := range 10 {
+		runtime.GOMAXPROCS([]int{1, 2, 8}[i%3])
 		if got := jsonOf(t, checkInputs(t, oldInput, newInput, opts, false)); got != want {
 			t.Fatalf("run %d differs from the one with shortcuts switched off:\n%s", i, firstDifference(want, got))
 		}

@@ -127,10 +127,18 @@ func checkPayload(p Payload, sets []*Set) problem.List {
 	}
 	for i, t := range p.Types {
 		if !slices.ContainsFunc(sets, func(s *Set) bool { return s.Message(protoreflect.FullName(t)) != nil }) {
-			complain(p.places[1+i], fmt.Sprintf("payloads of %s: there is no message %s in any version", p.Field, t), "its file must be in the input, or be imported by it")
+			complain(p.places[1+i], fmt.Sprintf("payloads of %s: there is no message %s", p.Field, t)+inAny(sets), "its file must be in the input, or be imported by it")
 		}
 	}
 	return problems
+}
+
+// inAny says where was looked, when that is more than one place.
+func inAny(sets []*Set) string {
+	if len(sets) > 1 {
+		return " in any version"
+	}
+	return ""
 }
 
 func holdsAny(fd protoreflect.FieldDescriptor) bool {
