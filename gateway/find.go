@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skewgate/skewgate/forward"
 	"github.com/skewgate/skewgate/gateway/routing"
@@ -56,8 +57,40 @@ func (pinned) refused(ctx context.Context, c *call, t *Target, ref wire.Refusal,
 		c.g.log.Warn("a host does not accept this gateway, or the other way round", "host", t.Host, "addr", t.Addr, "why", p.Detail)
 		return p
 	}
-	c.hold.e.drop(t, ref.Token)
+	switch {
+	case ref.Reason != "":
+		c.hold.e.drop(t, ref.Token)
+	case !c.g.mayLive(t.SID):
+		c.hold.e.orphan(t)
+	case c.hold.refusals == 0 || !c.hold.e.fresh(rereadUnreachable):
+		c.hold.e.drop(t, 0)
+	} // else: the store said just now, and again, that this host owns the object; the connection is tried again, not the store
 	return c.hold.refused(ctx, why)
+}
+
+// rereadUnreachable is how old a pin may be that is believed although its host
+// could not be reached twice. A host that is gone keeps its objects for a lease: without
+// this, all who wait would read each pin many times a second until then.
+const rereadUnreachable = time.Second
+
+// watchAge is how old the watcher's word may be that a session is over.
+const watchAge = 5 * time.Second
+
+// mayLive says whether a session may run events, as far as known without asking the store.
+func (g *Gateway) mayLive(sid string) bool {
+	if g.opt.Watcher == nil {
+		return true
+	}
+	sessions, age := g.opt.Watcher.Snapshot()
+	if age > watchAge {
+		return true
+	}
+	for i := range sessions {
+		if sessions[i].ID == sid {
+			return !sessions[i].State.Final()
+		}
+	}
+	return false
 }
 
 // distrusted says that host and gateway do not accept each other, which no

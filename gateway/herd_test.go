@@ -1,14 +1,19 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
+	"github.com/skewgate/skewgate/internal/testenv"
+	"github.com/skewgate/skewgate/owners"
 )
 
 // herd sends one request for each id at once and gives the codes of the answers, "200" for a good one.
@@ -124,5 +129,89 @@ func TestHerdOfObjectsIsBoundedAtTheStore(t *testing.T) {
 	}
 	if good != herd {
 		t.Errorf("%d of %d served; others %v", good, herd, other)
+	}
+}
+
+// word is a watcher's, as a test has it.
+type word struct {
+	live atomic.Pointer[[]owners.Session]
+}
+
+func (w *word) Suspect(string) {}
+
+func (w *word) Snapshot() ([]owners.Session, time.Duration) { return *w.live.Load(), 0 }
+
+// A host that is gone keeps its objects until its lease has passed. Requests
+// wait for that, and do not read its pins again and again; once its session is
+// over, an object that was known to be its costs the store one call.
+func TestUnreachableHostDoesNotStormTheStore(t *testing.T) {
+	const objects = 20
+	w := new(word)
+	m := newMesh(t, func(m *mesh, o *Options) {
+		m.classes[0].Limits.HoldFor = 2 * time.Second
+		o.Watcher = w
+	})
+	gone, nobody := owners.NewSID(), fmt.Sprintf("127.0.0.1:%d", testenv.Port(t))
+	if _, err := m.store.Store.Register(t.Context(), owners.Registration{
+		SID: gone, Addr: nobody, Name: "gone", App: "shop", Version: "v1", Classes: []string{"Cart"}, Lease: 3 * time.Second, Ready: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := m.store.Store.Sessions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.live.Store(&all)
+	var ids []string
+	for i := range objects {
+		id := strconv.Itoa(i)
+		ids = append(ids, id)
+		k := owners.Key{Class: "Cart", ID: id}
+		pin, won, err := m.store.Store.Acquire(t.Context(), owners.Acquire{Key: k, SID: gone})
+		if err != nil || !won {
+			t.Fatalf("%v %v", won, err)
+		}
+		m.gw.pins.entry(k).learn(&Target{Addr: nobody, SID: gone, Token: pin.Token, Version: "v1", Host: "gone"}, pin)
+	}
+	m.table()
+	before := m.store.calls.Load()
+	codes, wait := m.herd(ids)
+	wait()
+	for range ids {
+		if c := <-codes; c != "no_host" && c != "owner_moving" {
+			t.Errorf("answered %s", c)
+		}
+	}
+	// Each is read when the last reading is a second old. At 5 to 250 ms between tries it would be 25 times.
+	if n := m.store.calls.Load() - before; n > 8*objects {
+		t.Errorf("%d store calls for %d objects of a host that is gone", n, objects)
+	}
+
+	next := m.host("next", "v1")
+	if err := m.store.Store.CloseSession(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	if all, err = m.store.Store.LiveSessions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.live.Store(&all)
+	m.classes[0].Limits.HoldFor = time.Minute
+	m.table()
+	for _, id := range ids {
+		k := owners.Key{Class: "Cart", ID: id}
+		pin, _, _, err := m.store.Store.Pin(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.gw.pins.entry(k).learn(&Target{Addr: nobody, SID: gone, Token: pin.Token, Version: "v1", Host: "gone"}, pin)
+	}
+	before = m.store.calls.Load()
+	for _, id := range ids {
+		if a := m.get("/carts/" + id); a.status != http.StatusOK || !strings.Contains(a.body, next.name) {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if n := m.store.calls.Load() - before; n != objects {
+		t.Errorf("%d store calls for taking over %d objects", n, objects)
 	}
 }

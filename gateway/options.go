@@ -21,8 +21,11 @@ type Store interface {
 	Sessions(ctx context.Context) ([]owners.Session, error)
 }
 
-// Watcher is told of sessions that a pin names and nobody has a record of; *owners.Watcher is one.
+// Watcher is told of sessions that a pin names and nobody has a record of, and
+// knows which ones may run events; *owners.Watcher is one.
 type Watcher interface {
+	// Snapshot gives the sessions that may run events, as last read, and the age of that.
+	Snapshot() ([]owners.Session, time.Duration)
 	Suspect(sid string)
 }
 
@@ -49,7 +52,7 @@ type Options struct {
 	ID             string // of this gateway, in logs
 	Store          Store
 	Signer         *wire.Signer
-	Watcher        Watcher               // nil: nobody is told
+	Watcher        Watcher               // nil: nobody is told, and an unreachable host's objects are read again and again
 	Recorder       Recorder              // nil: nothing is recorded
 	Budget         Budget                // nil: moves are not bounded
 	Releaser       Releaser              // nil: upgrade-on-call refuses

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skewgate/skewgate/owners"
 )
@@ -39,10 +40,12 @@ type pinEntry struct {
 	target atomic.Pointer[Target] // nil: not known
 
 	mu     sync.Mutex
-	floor  int64   // highest token ever seen
-	flight *flight // the resolve under way
-	held   int     // requests that wait
-	probe  *probe  // the one request that tries, while the others wait
+	read   time.Time // when the store last said who owns it
+	lost   *Target   // the last owner, when its session was seen to be over; else nil
+	floor  int64     // highest token ever seen
+	flight *flight   // the resolve under way
+	held   int       // requests that wait
+	probe  *probe    // the one request that tries, while the others wait
 }
 
 // probe is a request that tries an object which was refused twice.
@@ -114,10 +117,29 @@ func (e *pinEntry) drop(t *Target, floor int64) {
 	e.mu.Unlock()
 }
 
-func (e *pinEntry) raise(floor int64) {
+// orphan is drop for a target whose session is over: the next resolve may take
+// the object from it without asking who owns it.
+func (e *pinEntry) orphan(t *Target) {
+	e.drop(t, 0)
 	e.mu.Lock()
-	e.floor = max(e.floor, floor)
+	e.lost = t
 	e.mu.Unlock()
+}
+
+// orphaned gives what orphan left, once.
+func (e *pinEntry) orphaned() *Target {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.lost
+	e.lost = nil
+	return t
+}
+
+// fresh says that the store said so less than d ago.
+func (e *pinEntry) fresh(d time.Duration) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return time.Since(e.read) < d
 }
 
 // forget drops every pin of a session that is over.

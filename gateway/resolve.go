@@ -91,6 +91,12 @@ func (g *Gateway) lookUp(ctx context.Context, d *decision, e *pinEntry, floor in
 	case <-ctx.Done():
 		return nil, &waitError{code: wire.Overloaded, why: "too many store calls wait", err: ctx.Err()}
 	}
+	if t := e.orphaned(); t != nil {
+		last := owners.Pin{State: owners.Owned, SID: t.SID, Token: t.Token, Version: t.Version}
+		if t, err := g.acquire(ctx, d, last, max(floor, last.Token)); err == nil {
+			return e.learn(t, owners.Pin{Token: t.Token}), nil
+		} // else: the record says more than we knew
+	}
 	pin, sess, found, err := g.readPin(ctx, d.key)
 	if err != nil {
 		return nil, storeWait(err)
@@ -107,7 +113,9 @@ func (g *Gateway) lookUp(ctx context.Context, d *decision, e *pinEntry, floor in
 
 // learn remembers what the store said.
 func (e *pinEntry) learn(t *Target, pin owners.Pin) *Target {
-	e.raise(pin.Token)
+	e.mu.Lock()
+	e.floor, e.read = max(e.floor, pin.Token), time.Now()
+	e.mu.Unlock()
 	if t != nil {
 		e.target.Store(t)
 	}
