@@ -67,6 +67,11 @@ func classesOf(versions []*version, opts Options, unchanged func() []schema.Unch
 	if err != nil {
 		return nil, nil, err
 	}
+	if !opts.matrix { // of many versions some may not know a class
+		if err := exist(classes, versions, unchanged()); err != nil {
+			return nil, nil, err
+		}
+	}
 	if len(classes) == 0 {
 		return nil, nil, usageError{"nothing to check: the input has no service", "--state MESSAGE checks a message, --all-messages every message"}
 	}
@@ -79,6 +84,35 @@ func hasManifest(versions []*version) bool {
 		m := v.Set.Manifest
 		return m != nil && len(m.Exports)+len(m.Binds) > 0
 	})
+}
+
+// exist refuses classes whose services or messages no version has: to find
+// nothing in what is not there would say that all is well.
+func exist(classes []*class, versions []*version, unchanged []schema.Unchanged) error {
+	has := func(name protoreflect.FullName, message bool, in func(v *version) bool) bool {
+		return slices.ContainsFunc(unchanged, func(u schema.Unchanged) bool { return u.Name == name && u.Message == message }) || slices.ContainsFunc(versions, in)
+	}
+	for _, c := range classes {
+		for _, name := range c.services {
+			if !has(name, false, func(v *version) bool { return v.Set.Service(name) != nil }) {
+				return c.missing("service", name)
+			}
+		}
+		for _, name := range c.state {
+			if !has(name, true, func(v *version) bool { return v.Set.Message(name) != nil }) {
+				return c.missing("message", name)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *class) missing(kind string, name protoreflect.FullName) error {
+	of := ""
+	if c.name != string(name) {
+		of = " of class " + c.name
+	}
+	return usageError{fmt.Sprintf("the %s %s%s is in no version", kind, name, of), "give its full name, with the package: shop.v1.Cart"}
 }
 
 // selected are the classes that were asked for.

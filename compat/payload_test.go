@@ -112,3 +112,41 @@ func TestPayloadMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingThereIsNoYes: a service or message that no version has is an
+// error, asked for by name or by a manifest.
+func TestNothingThereIsNoYes(t *testing.T) {
+	const text = "syntax = \"proto3\"; package a; message M { int32 n = 1; } service S { rpc A(M) returns (M); }"
+	manifest := func(class string) string {
+		return "apiVersion: skewgate/v1\nkind: App\napp: shop\nexports:\n  C: {" + class + "}\n"
+	}
+	for _, x := range []struct {
+		manifest string
+		opts     compat.Options
+		missing  string
+	}{
+		{"", compat.Options{Services: []string{"a.S"}}, ""},
+		{"", compat.Options{Services: []string{"a.S", "a.Gone"}}, "service a.Gone"},
+		{"", compat.Options{State: []string{"a.M"}}, ""},
+		{"", compat.Options{State: []string{"a.Gone"}}, "message a.Gone"},
+		{manifest("services: [a.S], state: [a.M]"), compat.Options{}, ""},
+		{manifest("services: [a.S, a.Gone]"), compat.Options{}, "service a.Gone of class C"},
+		{manifest("services: [a.S], state: [a.Gone]"), compat.Options{}, "message a.Gone of class C"},
+	} {
+		files := map[string]string{"a.proto": text}
+		if x.manifest != "" {
+			files[schema.ManifestName] = x.manifest
+		}
+		for _, full := range []bool{false, true} {
+			in := schema.Sources(files)
+			pair, err := schema.LoadPair(t.Context(), in, in, schema.Options{Want: x.opts.Want, Full: full})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = compat.Check(t.Context(), compat.Request{Pair: pair, Options: x.opts})
+			if x.missing == "" && err != nil || x.missing != "" && (err == nil || !strings.Contains(err.Error(), x.missing)) {
+				t.Errorf("%+v: want %q, is %v", x.opts, x.missing, err)
+			}
+		}
+	}
+}

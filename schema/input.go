@@ -106,7 +106,7 @@ func ParseInput(text string) (Input, error) {
 	return in, inputError(base, missingHint(base), "no such file or directory")
 }
 
-const inputForms = "give DIR, REPO.git#tag=NAME, FILE.binpb, - or APP@VERSION"
+const inputForms = "give DIR, REPO.git#tag=NAME, FILE.binpb, - or APP@VERSION; a git revision here is .git#ref=NAME"
 
 func missingHint(base string) string {
 	entries, err := os.ReadDir(filepath.Dir(base))

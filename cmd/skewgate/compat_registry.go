@@ -50,5 +50,5 @@ func unknownVersion(err error, app, version string) error {
 	if errors.As(err, &e) && e.Status == 404 {
 		return fmt.Errorf("%s@%s: %w in the registry\n    → skewgate schema list shows what is registered", app, version, schema.ErrUnknown)
 	}
-	return fmt.Errorf("read %s@%s from the registry: %w", app, version, err)
+	return err // the caller says what was asked for
 }
