@@ -66,8 +66,8 @@ const (
 	tFloat   = descriptorpb.FieldDescriptorProto_TYPE_FLOAT
 )
 
-// checkImages loads two descriptor sets as bytes and checks them in every
-// encoding.
+// checkImages loads two descriptor sets as bytes and checks them, large ones in
+// binary, others in every encoding.
 func checkImages(ctx context.Context, before, after []byte) (*report.Report, error) {
 	var sets [2]*schema.Set
 	for i, data := range [][]byte{before, after} {
@@ -77,7 +77,11 @@ func checkImages(ctx context.Context, before, after []byte) (*report.Report, err
 		}
 		sets[i] = set
 	}
-	r, err := compat.Check(ctx, compat.Request{Old: sets[0], New: sets[1], Options: compat.Options{Encodings: encodings}})
+	opts := compat.Options{Encodings: encodings}
+	if len(before) > 100_000 {
+		opts.Encodings = []compat.Encoding{compat.Binary}
+	}
+	r, err := compat.Check(ctx, compat.Request{Old: sets[0], New: sets[1], Options: opts})
 	if err != nil {
 		return nil, err
 	}
