@@ -230,7 +230,7 @@ func (t *textWriter) change(c *change) {
 	}
 	t.printf("           %-8s %s%s\n", when, c.When, c.reach())
 	if c.Witness != nil {
-		t.printf("           %-8s %s\n", "shown:", witnessText(c.Witness, c.encodings))
+		t.printf("           %-8s %s\n", "shown:", witnessText(c.Witness))
 	}
 	if also := c.alsoText(); also != "" {
 		t.printf("           %-8s %s\n", "also:", also)
@@ -265,7 +265,7 @@ func (c *change) reach() string {
 	return text
 }
 
-func witnessText(w *Witness, encodings []string) string {
+func witnessText(w *Witness) string {
 	if w.Kind == Dispatch || w.Value == nil {
 		return w.Outcome
 	}
