@@ -29,20 +29,9 @@ func TestMoverDiesAtEachStep(t *testing.T) {
 				c := resolve(t, m, k)
 				attempt(t, m, k, c)
 				resume := st.hold(step)
-				ctx, die := context.WithCancel(t.Context())
-				gone := make(chan error, 1)
-				go func() {
-					rc := wire.ReleaseClient{Signer: m.Signer, HTTP: m.Client}
-					_, err := rc.Release(ctx, c.Addr, wire.ReleaseRequest{
-						Object: k.String(), Session: c.SID, Token: c.Token, Mode: wire.ReleaseNow, Deadline: wire.Seconds(time.Minute),
-					})
-					gone <- err
-				}()
+				kill := mortal(t, m, k, c, wire.ReleaseNow)
 				st.reached(step)
-				die()
-				if <-gone == nil {
-					t.Error("the mover lives")
-				}
+				kill()
 				var second <-chan wire.ReleaseReply
 				if again {
 					second = releasing(m, k, c, wire.ReleaseDrain, time.Minute)

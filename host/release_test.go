@@ -40,6 +40,25 @@ func releasing(m *testmesh.Mesh, k owners.Key, c testmesh.Target, mode string, d
 	return reply
 }
 
+// mortal starts a mover that sends a release; kill ends it before it has an answer.
+func mortal(t *testing.T, m *testmesh.Mesh, k owners.Key, c testmesh.Target, mode string) (kill func()) {
+	t.Helper()
+	ctx, die := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		rc := wire.ReleaseClient{Signer: m.Signer, HTTP: m.Client}
+		_, err := rc.Release(ctx, c.Addr, wire.ReleaseRequest{Object: k.String(), Session: c.SID, Token: c.Token, Mode: mode, Deadline: wire.Seconds(time.Minute)})
+		gone <- err
+	}()
+	return func() {
+		t.Helper()
+		die()
+		if <-gone == nil {
+			t.Error("the mover lives")
+		}
+	}
+}
+
 func TestReleaseDeadline(t *testing.T) {
 	t.Run("before the script is sent: the object stays", func(t *testing.T) {
 		t.Parallel()
@@ -122,18 +141,9 @@ func TestMoverDies(t *testing.T) {
 	c := resolve(t, m, k)
 	held := m.LaterAt(k, c, "POST", "/add?hold=1")
 	<-enter
-	ctx, die := context.WithCancel(t.Context())
-	rc := wire.ReleaseClient{Signer: m.Signer, HTTP: m.Client}
-	gone := make(chan error, 1)
-	go func() {
-		_, err := rc.Release(ctx, c.Addr, wire.ReleaseRequest{Object: k.String(), Session: c.SID, Token: c.Token, Mode: wire.ReleaseDrain, Deadline: wire.Seconds(time.Minute)})
-		gone <- err
-	}()
+	kill := mortal(t, m, k, c, wire.ReleaseDrain)
 	m.Until("it is marked", func() bool { a, _ := m.ActiveOf(k); return a.State == "releasing" })
-	die()
-	if <-gone == nil {
-		t.Error("the mover lives")
-	}
+	kill()
 	second := releasing(m, k, c, wire.ReleaseDrain, time.Minute) // joins
 	close(leave)
 	if a := <-held; a.Status != 200 {
