@@ -51,6 +51,9 @@ type instance struct {
 func (m *machine) boot() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.w.over.Load() {
+		return // stop, which may have come meanwhile, ends only what it finds
+	}
 	m.boots++
 	m.ready, m.off = true, false
 	n := newNode(m.w, m.name+strconv.FormatUint(m.boots, 10), uint64(m.name[0])*1000+m.boots)
