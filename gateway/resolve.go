@@ -222,6 +222,9 @@ func (g *Gateway) version(ctx context.Context, d *decision, last string) (string
 	if last == "" || v == last || g.opt.Budget == nil || d.paid || !d.deployed() || !d.ready(last) {
 		return v, nil
 	}
+	if d.deferred { // the budget said no to this request; it is not asked at each of its tries
+		return last, nil
+	}
 	ok, err := g.opt.Budget.Take(ctx, d.class.Name)
 	if err != nil {
 		g.log.Warn("move budget cannot be asked; the object keeps its version", "object", d.key.String(), "error", err)

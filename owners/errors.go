@@ -28,7 +28,7 @@ var (
 // An error reply that begins so says that the store cannot serve now; the script did not run.
 var cannotServe = []string{
 	"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "OOM", "MISCONF",
-	"NOAUTH", "WRONGPASS", "NOPERM", "ERR max number of clients",
+	"NOAUTH", "WRONGPASS", "NOPERM", "ERR ACL failure in script", "ERR max number of clients",
 }
 
 // fail wraps what the client library returned. After a lost reply a call that

@@ -35,7 +35,7 @@ classes:
     id: {header: cart-id}
   Room:
     app: chat
-    routes: ["/rooms/{id}/**", "/a.b+c/\"quoted\"/{id}"]
+    routes: ["/rooms/{id}/**", "/a.b+c/it's(x)$/{id}"]
   Legacy: {app: legacy, mode: observe, upstream: "legacy.svc:80", routes: ["/legacy/{id}"]}
 `
 
