@@ -9,22 +9,46 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A batcher sends script calls that come at the same time in one pipeline: a
+// A Batcher sends script calls that come at the same time in one pipeline: a
 // call that finds a free runner goes out at once and alone, calls that come
 // while all runners wait for the store are sent together when one is back.
 // Most of the cost of a short script is its round trip. Calls of one batch
 // share nothing else but, where replicas are waited for, the WAIT behind them:
-// it answers for all that its connection has written.
-type batcher struct {
-	rdb      redis.UniversalClient
-	timeout  time.Duration
-	replicas int           // n of the WAIT behind each batch; 0: none
-	wait     time.Duration // how long that may take
+// it answers for all that its connection has written. How often a call is sent
+// again when its answer is lost is its client's affair (MaxRetries).
+type Batcher struct {
+	rdb redis.UniversalClient
+	opt BatchOptions
 
 	mu      sync.Mutex
 	running int
 	waiting []*call // only while all runners are busy
 	wg      sync.WaitGroup
+}
+
+// BatchOptions say how a Batcher calls.
+type BatchOptions struct {
+	Timeout  time.Duration // of one call, and of one batch
+	Replicas int           // n of the WAIT behind each batch; 0: none
+	Wait     time.Duration // how long that WAIT may take
+}
+
+// NewBatcher makes a Batcher of rdb's.
+func NewBatcher(rdb redis.UniversalClient, o BatchOptions) *Batcher {
+	return &Batcher{rdb: rdb, opt: o}
+}
+
+// Run runs a script by its digest, and by its text when the server has
+// forgotten it. v is what it answered; acked how many replicas have what it
+// wrote, where they are waited for. When ctx or the call's time ends before it
+// is answered, the call may still run.
+func (b *Batcher) Run(ctx context.Context, s Script, keys []string, args ...any) (v any, acked int64, err error) {
+	c := &call{script: s, keys: keys, args: args}
+	v, err = b.do(ctx, c)
+	if err != nil {
+		return nil, 0, err
+	}
+	return v, c.acked, nil
 }
 
 const (
@@ -34,7 +58,7 @@ const (
 
 // A call is one script with what it is run with; done is closed when the rest stands.
 type call struct {
-	script script
+	script Script
 	keys   []string
 	args   []any
 	done   chan struct{}
@@ -46,8 +70,8 @@ type call struct {
 
 // do runs c and returns the script's answer. When ctx ends before it is
 // answered the call may still run.
-func (b *batcher) do(ctx context.Context, c *call) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+func (b *Batcher) do(ctx context.Context, c *call) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.opt.Timeout)
 	defer cancel()
 	b.mu.Lock()
 	if b.running == runners {
@@ -63,7 +87,7 @@ func (b *batcher) do(ctx context.Context, c *call) (any, error) {
 	}
 	b.running++
 	b.mu.Unlock()
-	if b.replicas > 0 {
+	if b.opt.Replicas > 0 {
 		b.pipeline(ctx, false, []*call{c})
 	} else {
 		c.v, c.err = b.rdb.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
@@ -74,7 +98,7 @@ func (b *batcher) do(ctx context.Context, c *call) (any, error) {
 }
 
 // next gives the runner that is free now to those that wait, if there are any.
-func (b *batcher) next() {
+func (b *Batcher) next() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
@@ -85,7 +109,7 @@ func (b *batcher) next() {
 }
 
 // drain runs batches until nobody waits; then the runner is free.
-func (b *batcher) drain() {
+func (b *Batcher) drain() {
 	for {
 		b.mu.Lock()
 		n := min(len(b.waiting), maxBatch)
@@ -102,8 +126,8 @@ func (b *batcher) drain() {
 	}
 }
 
-func (b *batcher) send(batch []*call) {
-	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
+func (b *Batcher) send(batch []*call) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.opt.Timeout)
 	defer cancel()
 	b.pipeline(ctx, false, batch)
 	for _, c := range batch {
@@ -113,7 +137,7 @@ func (b *batcher) send(batch []*call) {
 }
 
 // pipeline sends a batch, and WAIT behind it on the same connection.
-func (b *batcher) pipeline(ctx context.Context, text bool, batch []*call) {
+func (b *Batcher) pipeline(ctx context.Context, text bool, batch []*call) {
 	cmds := make([]*redis.Cmd, len(batch))
 	var wait *redis.Cmd
 	_, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -124,8 +148,8 @@ func (b *batcher) pipeline(ctx context.Context, text bool, batch []*call) {
 				cmds[i] = p.EvalSha(ctx, c.script.sha, c.keys, c.args...)
 			}
 		}
-		if b.replicas > 0 {
-			wait = p.Do(ctx, "WAIT", b.replicas, b.wait.Milliseconds())
+		if b.opt.Replicas > 0 {
+			wait = p.Do(ctx, "WAIT", b.opt.Replicas, b.opt.Wait.Milliseconds())
 		}
 		return nil
 	})
@@ -141,11 +165,11 @@ func (b *batcher) pipeline(ctx context.Context, text bool, batch []*call) {
 }
 
 // again sends a call with its text when the server has forgotten the script: it has not run.
-func (b *batcher) again(ctx context.Context, c *call) {
+func (b *Batcher) again(ctx context.Context, c *call) {
 	if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
 		b.pipeline(ctx, true, []*call{c})
 	}
 }
 
-// rest returns when no batch runs any more.
-func (b *batcher) rest() { b.wg.Wait() }
+// Rest returns when no batch runs any more. Its client is closed before, which ends those that do.
+func (b *Batcher) Rest() { b.wg.Wait() }

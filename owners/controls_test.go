@@ -119,12 +119,12 @@ func newWorld(t *testing.T) *world {
 }
 
 // cut replaces a part of a rule, and fails when the rule does not have it any more.
-func (w *world) cut(sc *script, old, by string) {
+func (w *world) cut(sc *Script, old, by string) {
 	w.t.Helper()
 	if strings.Count(sc.src, old) != 1 {
 		w.t.Fatalf("%s has %q %d times", sc.name, old, strings.Count(sc.src, old))
 	}
-	*sc = newScript(sc.name, strings.Replace(sc.src, old, by, 1))
+	*sc = NewScript(sc.name, strings.Replace(sc.src, old, by, 1))
 }
 
 func (w *world) must(err error) {

@@ -15,7 +15,7 @@ import (
 //
 // With too few replicas the reply is still given: what the script refused is
 // refused. The caller asks acked before it believes a yes.
-func (s *Store) runDurable(ctx context.Context, sc script, keys []string, args ...any) (reply, error) {
+func (s *Store) runDurable(ctx context.Context, sc Script, keys []string, args ...any) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.callTimeout())
 	defer cancel()
 	r, err := s.pipelineDurable(ctx, sc, false, keys, args)
@@ -25,7 +25,7 @@ func (s *Store) runDurable(ctx context.Context, sc script, keys []string, args .
 	return r, err
 }
 
-func (s *Store) pipelineDurable(ctx context.Context, sc script, text bool, keys []string, args []any) (reply, error) {
+func (s *Store) pipelineDurable(ctx context.Context, sc Script, text bool, keys []string, args []any) (reply, error) {
 	var ran *redis.Cmd
 	var server, replication *redis.StringCmd
 	var wait *redis.Cmd

@@ -45,7 +45,7 @@ func (s *Store) Init(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) onEpoch(ctx context.Context, op string, sc script, keys []string, id string) (Epoch, error) {
+func (s *Store) onEpoch(ctx context.Context, op string, sc Script, keys []string, id string) (Epoch, error) {
 	r, err := s.run(ctx, sc, keys, id)
 	if err != nil {
 		return Epoch{}, fmt.Errorf("%s: %w", op, err)

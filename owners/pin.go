@@ -109,8 +109,7 @@ func (s *Store) Confirm(ctx context.Context, k Key, sid string, token int64) (bo
 	if err := validClaim(k, sid, token); err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}
-	c := &call{script: s.scripts.confirm, keys: []string{pinKey(k)}, args: []any{sid, FormatToken(token)}}
-	v, err := s.confirms.do(ctx, c)
+	v, acked, err := s.confirms.Run(ctx, s.scripts.confirm, []string{pinKey(k)}, sid, FormatToken(token))
 	if err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, fail("run confirm", true, err))
 	}
@@ -118,7 +117,7 @@ func (s *Store) Confirm(ctx context.Context, k Key, sid string, token int64) (bo
 	if err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}
-	r.acked = c.acked
+	r.acked = acked
 	if _, err := r.pin(k); err != nil {
 		return false, fmt.Errorf("confirm %s: %w", k, err)
 	}

@@ -132,7 +132,7 @@ func (s *Store) probeScripts(ctx context.Context) Check {
 	c := Check{Name: "scripts", OK: true, Detail: "ok"}
 	const src = `local t = redis.call('TIME')
 return {'ok', string.format('%.0f', tonumber(t[1]) * 1000000 + tonumber(t[2]))}`
-	r, err := s.run(ctx, newScript("probe", src), []string{keyEpoch})
+	r, err := s.run(ctx, NewScript("probe", src), []string{keyEpoch})
 	if err == nil {
 		_, err = ParseToken(r.text(0))
 	}

@@ -2,7 +2,7 @@ package owners
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the name that Redis gives a script
+	"crypto/sha1" //nolint:gosec // the name that Redis gives a Script
 	"embed"
 	"encoding/hex"
 	"fmt"
@@ -12,21 +12,21 @@ import (
 //go:embed scripts/*.lua
 var scriptFiles embed.FS
 
-// A script is one rule of the protocol; its file says what it checks and answers.
-type script struct {
+// A Script is a Lua script, called by its digest.
+type Script struct {
 	name, src, sha string
 }
 
 type scripts struct {
-	acquire, release, confirm, pin             script
-	register, renew, drain, close, dead, want  script
-	meta, epochBegin, epochOpen, init, collect script
-	beat                                       script
+	acquire, release, confirm, pin             Script
+	register, renew, drain, close, dead, want  Script
+	meta, epochBegin, epochOpen, init, collect Script
+	beat                                       Script
 }
 
 func loadScripts() (scripts, error) {
 	var all scripts
-	for name, to := range map[string]*script{
+	for name, to := range map[string]*Script{
 		"acquire": &all.acquire, "release": &all.release, "confirm": &all.confirm, "pin": &all.pin,
 		"register": &all.register, "renew": &all.renew, "drain": &all.drain, "close": &all.close,
 		"dead": &all.dead, "want": &all.want, "meta": &all.meta, "epoch_begin": &all.epochBegin,
@@ -36,12 +36,13 @@ func loadScripts() (scripts, error) {
 		if err != nil {
 			return scripts{}, err
 		}
-		*to = newScript(name, string(src))
+		*to = NewScript(name, string(src))
 	}
 	return all, nil
 }
 
-func newScript(name, src string) script {
+// NewScript makes a script of its source; name is for errors.
+func NewScript(name, src string) Script {
 	var kept []string // comment lines stay here: the text travels whenever the server has forgotten it
 	for line := range strings.Lines(src) {
 		if t := strings.TrimSpace(line); t != "" && !strings.HasPrefix(t, "--") {
@@ -50,13 +51,13 @@ func newScript(name, src string) script {
 	}
 	src = strings.Join(kept, "")
 	sum := sha1.Sum([]byte(src)) //nolint:gosec // not for security
-	return script{name: name, src: src, sha: hex.EncodeToString(sum[:])}
+	return Script{name: name, src: src, sha: hex.EncodeToString(sum[:])}
 }
 
 // run runs a script by its digest, and by its text when the server has
 // forgotten it (restart, failover, SCRIPT FLUSH).
-func (s *Store) run(ctx context.Context, sc script, keys []string, args ...any) (reply, error) {
-	v, err := s.calls.do(ctx, &call{script: sc, keys: keys, args: args})
+func (s *Store) run(ctx context.Context, sc Script, keys []string, args ...any) (reply, error) {
+	v, _, err := s.calls.Run(ctx, sc, keys, args...)
 	if err != nil {
 		return reply{}, fail("run "+sc.name, true, err)
 	}

@@ -241,7 +241,7 @@ func (s *Store) Want(ctx context.Context, sid string, w Wanted) error {
 }
 
 // onSession runs a script on a session; those that end it use the index as well.
-func (s *Store) onSession(ctx context.Context, op string, sc script, sid string, args ...any) (reply, error) {
+func (s *Store) onSession(ctx context.Context, op string, sc Script, sid string, args ...any) (reply, error) {
 	if err := ValidSID(sid); err != nil {
 		return reply{}, fmt.Errorf("%s: %w", op, err)
 	}

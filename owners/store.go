@@ -34,8 +34,8 @@ type Store struct {
 	rdb      redis.UniversalClient
 	opt      Options
 	scripts  scripts
-	calls    *batcher
-	confirms *batcher     // durable, beside the calls that are not
+	calls    *Batcher
+	confirms *Batcher     // durable, beside the calls that are not
 	maxLease atomic.Int64 // as the store says; nanoseconds
 }
 
@@ -52,8 +52,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{rdb: target.client(o), opt: o, scripts: all}
-	s.calls = &batcher{rdb: s.rdb, timeout: s.callTimeout()}
-	s.confirms = &batcher{rdb: s.rdb, timeout: s.callTimeout(), replicas: o.Replicas, wait: s.waitTimeout()}
+	s.calls = NewBatcher(s.rdb, BatchOptions{Timeout: s.callTimeout()})
+	s.confirms = NewBatcher(s.rdb, BatchOptions{Timeout: s.callTimeout(), Replicas: o.Replicas, Wait: s.waitTimeout()})
 	if err := s.checkMeta(ctx); err != nil {
 		s.rdb.Close()
 		return nil, fmt.Errorf("open store %s: %w", target.Redacted(), err)
@@ -116,8 +116,8 @@ func (s *Store) learnMaxLease(ms string) {
 // Close ends the connections.
 func (s *Store) Close() error {
 	err := s.rdb.Close() // ends the calls that run
-	s.calls.rest()
-	s.confirms.rest()
+	s.calls.Rest()
+	s.confirms.Rest()
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}

@@ -77,7 +77,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 				w.log.Info("watch of sessions works again")
 			}
 		}
-		t := time.NewTimer(w.poll)
+		t := time.NewTimer(w.pause())
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -85,6 +85,22 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
+}
+
+// pause is the time to the next poll: earlier than a period when a session
+// that has not renewed becomes dead before that, for all who wait for its
+// objects wait for this.
+func (w *Watcher) pause() time.Duration {
+	now, pause := w.store.opt.Clock(), w.poll
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sessions {
+		first, ok := w.seen[s.ID]
+		if due := first.since + WatchSpan(s.Lease) - now; ok && due > 0 && !s.State.Final() {
+			pause = min(pause, due)
+		}
+	}
+	return max(pause, minPoll)
 }
 
 // Suspect asks the watcher to look after a session that a pin names but whose

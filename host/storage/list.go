@@ -6,6 +6,29 @@ import (
 	"strings"
 )
 
+// ListOptions select keys in byte order. The zero value selects all, up to MaxList.
+type ListOptions struct {
+	Prefix  string
+	Start   string // first key, inclusive
+	End     string // last key, exclusive; "" means no end
+	Limit   int    // 1 to MaxList; 0 means MaxList. Anything else is an ErrLimit
+	Reverse bool   // from the end
+}
+
+// MaxList is the most entries that one List gives.
+const MaxList = 1000
+
+// withLimit checks the limit and sets the one that 0 means.
+func (o ListOptions) withLimit() (ListOptions, error) {
+	if o.Limit < 0 || o.Limit > MaxList {
+		return o, &LimitError{"list", o.Limit, MaxList}
+	}
+	if o.Limit == 0 {
+		o.Limit = MaxList
+	}
+	return o, nil
+}
+
 // bounds gives the half-open range of keys that o selects; end "" means no end.
 func (o ListOptions) bounds() (start, end string) {
 	start, end = o.Start, o.End

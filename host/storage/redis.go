@@ -12,6 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/skewgate/skewgate/owners"
 )
 
 var (
@@ -24,10 +26,10 @@ var (
 	//go:embed scripts/write.lua
 	writeSource string
 
-	claimScript = redis.NewScript(claimSource)
-	readScript  = redis.NewScript(readSource)
-	listScript  = redis.NewScript(listSource)
-	writeScript = redis.NewScript(writeSource)
+	claimScript = owners.NewScript("claim", claimSource)
+	readScript  = owners.NewScript("read", readSource)
+	listScript  = owners.NewScript("list", listSource)
+	writeScript = owners.NewScript("write", writeSource)
 )
 
 const (
@@ -48,8 +50,10 @@ type RedisOptions struct {
 // Redis is the Driver that keeps objects beside the pins: fence and values of
 // an object, pins and sessions roll back together in a failover.
 type Redis struct {
-	rdb *redis.Client
-	opt RedisOptions
+	rdb    *redis.Client
+	opt    RedisOptions
+	reads  *owners.Batcher // of calls that come at the same time, for other objects
+	writes *owners.Batcher // with WAIT behind them
 }
 
 // NewRedis makes a Driver that talks to the same server as client, with a
@@ -77,11 +81,21 @@ func NewRedis(client redis.UniversalClient, o RedisOptions) (*Redis, error) {
 	opt.Protocol = 2 // nothing is pushed to a pool that only calls
 	opt.PushNotificationProcessor = nil
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &Redis{rdb: redis.NewClient(&opt), opt: o}, nil
+	rdb, timeout := redis.NewClient(&opt), opt.ReadTimeout
+	return &Redis{
+		rdb: rdb, opt: o,
+		reads:  owners.NewBatcher(rdb, owners.BatchOptions{Timeout: timeout}),
+		writes: owners.NewBatcher(rdb, owners.BatchOptions{Timeout: timeout, Replicas: o.Replicas, Wait: o.Wait}),
+	}, nil
 }
 
 // Close ends the connections.
-func (r *Redis) Close() error { return r.rdb.Close() }
+func (r *Redis) Close() error {
+	err := r.rdb.Close()
+	r.reads.Rest()
+	r.writes.Rest()
+	return err
+}
 
 func (r *Redis) keys(object string) (fence, values, index string) {
 	return r.opt.Prefix + "fence:" + object, r.opt.Prefix + "kv:" + object, r.opt.Prefix + "kvi:" + object
@@ -120,9 +134,9 @@ func (r *Redis) Read(ctx context.Context, object string, f Fence, keys []string)
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	reply, err := readScript.Run(ctx, r.rdb, []string{fence, values}, args...).Slice()
+	reply, err := r.read(ctx, readScript, []string{fence, values}, args)
 	if err != nil {
-		return Values{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Values{}, err
 	}
 	rev, rest, err := decode(reply)
 	if err != nil {
@@ -159,9 +173,9 @@ func (r *Redis) List(ctx context.Context, object string, f Fence, o ListOptions)
 		reverse = "1"
 	}
 	args := append(fenceArgs(f), low, high, o.Limit, reverse)
-	reply, err := listScript.Run(ctx, r.rdb, []string{fence, values, index}, args...).Slice()
+	reply, err := r.read(ctx, listScript, []string{fence, values, index}, args)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return nil, 0, err
 	}
 	rev, rest, err := decode(reply)
 	if err != nil {
@@ -193,41 +207,41 @@ func (r *Redis) Write(ctx context.Context, object string, f Fence, b Batch) erro
 	return err
 }
 
-// durable runs a script once, with WAIT behind it on the same connection where
-// replicas are asked for. A server that does not know the script has not run
-// it, so the source may be sent then.
-func (r *Redis) durable(ctx context.Context, s *redis.Script, keys []string, args []any) ([]any, error) {
-	reply, err := r.once(ctx, func(c redis.Scripter) *redis.Cmd { return s.EvalSha(ctx, c, keys, args...) })
-	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		reply, err = r.once(ctx, func(c redis.Scripter) *redis.Cmd { return s.Eval(ctx, c, keys, args...) })
+// read runs a script that changes nothing.
+func (r *Redis) read(ctx context.Context, s owners.Script, keys []string, args []any) ([]any, error) {
+	v, _, err := r.reads.Run(ctx, s, keys, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	return replyOf(v)
+}
+
+// durable runs a script once, with WAIT behind it on the same connection where
+// replicas are asked for.
+func (r *Redis) durable(ctx context.Context, s owners.Script, keys []string, args []any) ([]any, error) {
+	v, acked, err := r.writes.Run(ctx, s, keys, args...)
 	if err != nil {
 		return nil, outcome(err)
 	}
-	return reply, nil
-}
-
-func (r *Redis) once(ctx context.Context, run func(redis.Scripter) *redis.Cmd) ([]any, error) {
-	if r.opt.Replicas == 0 {
-		return run(r.rdb).Slice()
-	}
-	pipe := r.rdb.Pipeline()
-	cmd := run(pipe)
-	wait := pipe.Do(ctx, "wait", r.opt.Replicas, r.opt.Wait.Milliseconds())
-	if _, err := pipe.Exec(ctx); err != nil && cmd.Err() == nil {
-		return nil, fmt.Errorf("wait for replicas: %w", err)
-	}
-	reply, err := cmd.Slice()
+	reply, err := replyOf(v)
 	if err != nil {
 		return nil, err
 	}
 	if len(reply) > 0 && text(reply[0]) != "ok" {
 		return reply, nil // nothing was written
 	}
-	if n, err := wait.Int(); err != nil || n < r.opt.Replicas {
-		return nil, fmt.Errorf("%w: %d of %d replicas have it", ErrUnknown, n, r.opt.Replicas)
+	if acked < int64(r.opt.Replicas) {
+		return nil, fmt.Errorf("%w: %d of %d replicas have it", ErrUnknown, acked, r.opt.Replicas)
 	}
 	return reply, nil
+}
+
+func replyOf(v any) ([]any, error) {
+	a, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("script replied a %T", v)
+	}
+	return a, nil
 }
 
 // refusals are error replies that a server gives before it runs a script.

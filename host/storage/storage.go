@@ -22,6 +22,10 @@ var (
 	ErrLimit = errors.New("storage limit")
 	// ErrConflict says that a transaction lost against concurrent writes of the same activation again and again.
 	ErrConflict = errors.New("transaction conflict")
+	// ErrNested says that a transaction was begun inside of another one's function.
+	ErrNested = errors.New("a transaction inside of a transaction of the same object: use the tx that the function was given")
+	// ErrTxnDone says that a Txn was used after its function had returned.
+	ErrTxnDone = errors.New("the transaction is over: its function has returned")
 	// ErrNone says that the host was told to have no storage.
 	ErrNone = errors.New("this host has no storage (storage: none)")
 )
@@ -42,64 +46,11 @@ func (e *StaleError) Error() string {
 // Unwrap makes errors.Is(err, ErrStale) true.
 func (e *StaleError) Unwrap() error { return ErrStale }
 
-// Limits of what an object may keep. Zero values mean the defaults in the comments.
-type Limits struct {
-	Key   int // bytes of a key; 2 KiB
-	Value int // bytes of a value; 128 KiB
-	Ops   int // writes in one transaction; 512
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.Key == 0 {
-		l.Key = 2 << 10
-	}
-	if l.Value == 0 {
-		l.Value = 128 << 10
-	}
-	if l.Ops == 0 {
-		l.Ops = 512
-	}
-	return l
-}
-
-// LimitError says what was too large.
-type LimitError struct {
-	What     string // "key", "value", "transaction"
-	Got, Max int
-}
-
-// Error says what, how large, and what is allowed.
-func (e *LimitError) Error() string {
-	unit := "bytes"
-	if e.What == "transaction" {
-		unit = "writes"
-	}
-	if e.Got == 0 {
-		return fmt.Sprintf("%v: the %s is empty", ErrLimit, e.What)
-	}
-	return fmt.Sprintf("%v: the %s has %d %s, at most %d are allowed", ErrLimit, e.What, e.Got, unit, e.Max)
-}
-
-// Unwrap makes errors.Is(err, ErrLimit) true.
-func (e *LimitError) Unwrap() error { return ErrLimit }
-
 // Entry is one key and its value.
 type Entry struct {
 	Key   string
 	Value []byte
 }
-
-// ListOptions select keys in byte order. The zero value selects all, up to MaxList.
-type ListOptions struct {
-	Prefix  string
-	Start   string // first key, inclusive
-	End     string // last key, exclusive; "" means no end
-	Limit   int    // 0 means MaxList
-	Reverse bool   // from the end
-}
-
-// MaxList is the most entries that one List gives.
-const MaxList = 1000
 
 // Op is one write.
 type Op struct {
@@ -159,6 +110,7 @@ type Storage struct {
 	ended    error             // why it is over
 	onEnd    func(error)       // told once, outside of mu
 	writing  int               // writes under way
+	txns     int               // functions of transactions that run
 	quiet    chan struct{}     // closed when writing becomes 0; nil when nobody waits
 	loaded   map[string][]byte // what the claim found, while it answers reads
 	revision int64             // of loaded
@@ -249,7 +201,11 @@ func (s *Storage) Delete(ctx context.Context, key string) error {
 
 // List reads entries in key order.
 func (s *Storage) List(ctx context.Context, o ListOptions) ([]Entry, error) {
-	entries, _, err := s.list(ctx, o)
+	o, err := o.withLimit()
+	var entries []Entry
+	if err == nil {
+		entries, _, err = s.list(ctx, o)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", o.Prefix, err)
 	}
@@ -257,9 +213,6 @@ func (s *Storage) List(ctx context.Context, o ListOptions) ([]Entry, error) {
 }
 
 func (s *Storage) list(ctx context.Context, o ListOptions) ([]Entry, int64, error) {
-	if o.Limit <= 0 || o.Limit > MaxList {
-		o.Limit = MaxList
-	}
 	s.mu.Lock()
 	if err := s.ended; err != nil {
 		s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 )
 
@@ -20,16 +21,21 @@ type Txn struct {
 	writes map[string]Op
 	seen   map[string][]byte // what was read, so that a second read gives the same
 	rev    int64             // of the first read; -1 before
+	done   bool              // its function has returned
 }
 
 // Txn runs fn and commits what it wrote. When something else of the same
 // activation wrote in between, fn is run again, so it must have no effect of
 // its own; after 16 tries Txn gives ErrConflict. Nothing of another
-// activation can come in between. Use only tx inside of fn.
+// activation can come in between. Use only tx inside of fn: another Txn there
+// is ErrNested, and a write past tx makes each try a conflict.
 func (s *Storage) Txn(ctx context.Context, fn func(tx *Txn) error) error {
+	if s.nested() {
+		return fmt.Errorf("transaction: %w", ErrNested)
+	}
 	for range txnTries {
 		tx := &Txn{s: s, writes: map[string]Op{}, seen: map[string][]byte{}, rev: -1}
-		err := fn(tx)
+		err := tx.run(fn)
 		if errors.Is(err, errRevision) {
 			continue
 		}
@@ -41,8 +47,52 @@ func (s *Storage) Txn(ctx context.Context, fn func(tx *Txn) error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("transaction: %w", ErrConflict)
+	return fmt.Errorf("transaction: %w in %d tries; does its function write past tx?", ErrConflict, txnTries)
 }
+
+// run calls fn, once.
+func (tx *Txn) run(fn func(tx *Txn) error) error {
+	tx.s.countTxn(1)
+	defer func() { tx.done = true; tx.s.countTxn(-1) }()
+	return fn(tx)
+}
+
+func (s *Storage) countTxn(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.txns += n
+}
+
+// nested says that the caller runs inside of the function of another
+// transaction. Only a look at the stack tells that from one beside it.
+func (s *Storage) nested() bool {
+	s.mu.Lock()
+	beside := s.txns
+	s.mu.Unlock()
+	if beside == 0 {
+		return false
+	}
+	for depth := 64; ; depth *= 2 {
+		pcs := make([]uintptr, depth)
+		n := runtime.Callers(3, pcs)
+		if n == depth {
+			continue
+		}
+		frames := runtime.CallersFrames(pcs[:n])
+		for {
+			f, more := frames.Next()
+			if f.Function == runFunction {
+				return true
+			}
+			if !more {
+				return false
+			}
+		}
+	}
+}
+
+// runFunction is Txn.run as the runtime calls it.
+const runFunction = "github.com/skewgate/skewgate/host/storage.(*Txn).run"
 
 func (tx *Txn) commit(ctx context.Context) error {
 	if len(tx.writes) == 0 {
@@ -60,6 +110,9 @@ func (tx *Txn) commit(ctx context.Context) error {
 
 // Get reads the value of key; nil means that there is none.
 func (tx *Txn) Get(ctx context.Context, key string) ([]byte, error) {
+	if tx.done {
+		return nil, fmt.Errorf("get %q: %w", key, ErrTxnDone)
+	}
 	if op, ok := tx.writes[key]; ok {
 		return bytes.Clone(op.Value), nil
 	}
@@ -79,14 +132,18 @@ func (tx *Txn) Get(ctx context.Context, key string) ([]byte, error) {
 
 // List reads entries in key order, this transaction's writes merged in.
 func (tx *Txn) List(ctx context.Context, o ListOptions) ([]Entry, error) {
-	if o.Limit <= 0 || o.Limit > MaxList {
-		o.Limit = MaxList
+	o, err := o.withLimit()
+	if tx.done {
+		err = ErrTxnDone
 	}
 	ask := o
-	ask.Limit = min(o.Limit+len(tx.writes), MaxList) // as many may be deleted here
-	entries, rev, err := tx.s.list(ctx, ask)
+	ask.Limit += len(tx.writes) // as many may be deleted here
+	var entries []Entry
 	if err == nil {
-		err = tx.at(rev)
+		var rev int64
+		if entries, rev, err = tx.s.list(ctx, ask); err == nil {
+			err = tx.at(rev)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", o.Prefix, err)
@@ -115,16 +172,26 @@ func past(key, last string, reverse bool) bool {
 	return key > last
 }
 
-// Put sets the value of key at commit.
-func (tx *Txn) Put(key string, value []byte) {
+// Put sets the value of key at commit. It fails only with ErrTxnDone; limits are looked at by the commit.
+func (tx *Txn) Put(key string, value []byte) error {
+	if tx.done {
+		return fmt.Errorf("put %q: %w", key, ErrTxnDone)
+	}
 	if value == nil {
 		value = []byte{}
 	}
 	tx.writes[key] = Op{Key: key, Value: bytes.Clone(value)}
+	return nil
 }
 
-// Delete removes key at commit.
-func (tx *Txn) Delete(key string) { tx.writes[key] = Op{Key: key, Delete: true} }
+// Delete removes key at commit. It fails only with ErrTxnDone.
+func (tx *Txn) Delete(key string) error {
+	if tx.done {
+		return fmt.Errorf("delete %q: %w", key, ErrTxnDone)
+	}
+	tx.writes[key] = Op{Key: key, Delete: true}
+	return nil
+}
 
 // at holds all reads to one revision.
 func (tx *Txn) at(rev int64) error {

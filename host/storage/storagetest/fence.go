@@ -43,7 +43,7 @@ var accesses = map[string]func(context.Context, *storage.Storage) error{
 	"put":    func(ctx context.Context, st *storage.Storage) error { return st.Put(ctx, "k", []byte("stale")) },
 	"delete": func(ctx context.Context, st *storage.Storage) error { return st.Delete(ctx, "k") },
 	"write in txn": func(ctx context.Context, st *storage.Storage) error {
-		return st.Txn(ctx, func(tx *storage.Txn) error { tx.Put("k", []byte("stale")); return nil })
+		return st.Txn(ctx, func(tx *storage.Txn) error { return tx.Put("k", []byte("stale")) })
 	},
 	"read in txn": func(ctx context.Context, st *storage.Storage) error {
 		return st.Txn(ctx, func(tx *storage.Txn) error { _, err := tx.Get(ctx, "k"); return err })

@@ -57,10 +57,14 @@ func (s suite) behavesAsAMap(t *testing.T) {
 						k := key.Draw(rt, "key")
 						if rapid.Bool().Draw(rt, "put") {
 							next[k] = k
-							tx.Put(k, []byte(k))
+							if err := tx.Put(k, []byte(k)); err != nil {
+								return err
+							}
 						} else {
 							delete(next, k)
-							tx.Delete(k)
+							if err := tx.Delete(k); err != nil {
+								return err
+							}
 						}
 						compareList(rt, t.Context(), tx.List, next)
 					}

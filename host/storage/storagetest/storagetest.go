@@ -29,6 +29,9 @@ func Run(t *testing.T, open func(t *testing.T) storage.Driver) {
 		"DelayedAccessOfAnEarlierActivation": delayedAccess,
 		"TransactionIsAllOrNothing":          transaction,
 		"TransactionsDoNotInterleave":        transactions,
+		"TransactionListsPastItsDeletes":     transactionLists,
+		"TransactionThatIsOver":              transactionOver,
+		"TransactionInATransaction":          transactionNested,
 		"ClaimLoads":                         claimLoads,
 		"ObjectsAreApart":                    objectsApart,
 		"EmptyObjectIsStillFenced":           emptyObject,
@@ -136,15 +139,31 @@ func limits(t *testing.T, d storage.Driver, object string) {
 	wantValue(t, st, key, []byte(value))
 	many := func(tx *storage.Txn) error {
 		for i := range 513 {
-			tx.Put(fmt.Sprint(i), nil)
+			if err := tx.Put(fmt.Sprint(i), nil); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
+	list := func(limit int) error {
+		_, err := st.List(t.Context(), storage.ListOptions{Limit: limit})
+		return err
+	}
+	listIn := func(limit int) error {
+		return st.Txn(t.Context(), func(tx *storage.Txn) error {
+			_, err := tx.List(t.Context(), storage.ListOptions{Limit: limit})
+			return err
+		})
+	}
 	for what, err := range map[string]error{
-		"the key has 2049 bytes, at most 2048 are allowed":       st.Put(t.Context(), key+"k", nil),
-		"the value has 131073 bytes, at most 131072 are allowed": st.Put(t.Context(), "k", []byte(value+"v")),
-		"the key is empty": st.Delete(t.Context(), ""),
-		"the transaction has 513 writes, at most 512 are allowed": st.Txn(t.Context(), many),
+		"a list of 1001 entries was asked for; 1 to 1000 are given": list(1001),
+		"a list of -1 entries was asked for":                        list(-1),
+		"a list of 5000 entries was asked for":                      listIn(5000),
+		"a list of -2 entries was asked for":                        listIn(-2),
+		"the key has 2049 bytes, at most 2048 are allowed":          st.Put(t.Context(), key+"k", nil),
+		"the value has 131073 bytes, at most 131072 are allowed":    st.Put(t.Context(), "k", []byte(value+"v")),
+		"the key is empty":                                          st.Delete(t.Context(), ""),
+		"the transaction has 513 writes, at most 512 are allowed":   st.Txn(t.Context(), many),
 	} {
 		if !errors.Is(err, storage.ErrLimit) || !strings.Contains(err.Error(), what) {
 			t.Errorf("error %v, want %q", err, what)
