@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -23,6 +24,7 @@ type exchange struct {
 	mu     sync.Mutex
 	done   bool         // RoundTrip returned: informational responses are too late
 	conn   *countedConn // nil until there is one
+	secure *tls.Conn    // nil without TLS
 	base   int64        // conn.written when the exchange got it
 	got    bool         // there was a connection
 	reused bool         // and it had been used before
@@ -44,8 +46,8 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	}
 	x.got, x.reused = true, info.Reused
 	conn := info.Conn
-	if tc, ok := conn.(*tls.Conn); ok {
-		conn = tc.NetConn()
+	if x.secure, _ = conn.(*tls.Conn); x.secure != nil {
+		conn = x.secure.NetConn()
 	}
 	if x.conn, _ = conn.(*countedConn); x.conn != nil {
 		x.base = x.conn.written.Load()
@@ -84,6 +86,13 @@ func (x *exchange) again(s Stage, err error) bool {
 	return s == NotSent && x.reused && !refusedStream(err)
 }
 
+// fresh says that the request was the first on its connection.
+func (x *exchange) fresh() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.got && !x.reused
+}
+
 // stage says what an error of RoundTrip proves.
 func (x *exchange) stage(err error) Stage {
 	x.mu.Lock()
@@ -116,6 +125,24 @@ func RefusedCertificate(err error) bool {
 		return false
 	}
 	return slices.Contains(certificateAlerts, strings.TrimPrefix(op.Err.Error(), "tls: "))
+}
+
+// alertGrace is how long an alert is waited for that a failed write may have overtaken.
+const alertGrace = time.Second
+
+// refusalOf gives the alert about our certificate that conn has received,
+// where err is what came of it: with TLS 1.3 we may be writing when it comes,
+// and then the connection that was closed under the writer is what is told.
+func refusalOf(ctx context.Context, conn net.Conn, err error) error {
+	tc, ok := conn.(*tls.Conn)
+	if !ok || tc == nil || ctx.Err() != nil || RefusedCertificate(err) {
+		return err
+	}
+	_ = tc.SetReadDeadline(time.Now().Add(alertGrace))
+	if _, alert := tc.Read(make([]byte, 1)); RefusedCertificate(alert) {
+		return alert
+	}
+	return err
 }
 
 // refusedStream recognizes HTTP/2's two proofs that a stream was not

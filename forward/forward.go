@@ -137,6 +137,9 @@ func (f *Forwarder) roundTrip(ctx context.Context, w http.ResponseWriter, r *htt
 		if err == nil {
 			return res, Delivered, nil
 		}
+		if x.fresh() {
+			err = refusalOf(ctx, x.secure, err)
+		}
 		stage := x.stage(err)
 		if tries >= f.pool.opt.IdlePerHost || ctx.Err() != nil || body.began.Load() || !x.again(stage, err) {
 			return nil, stage, err

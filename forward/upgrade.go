@@ -33,6 +33,7 @@ func (f *Forwarder) upgrade(ctx context.Context, w http.ResponseWriter, r *http.
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", proto)
 	if err := out.Write(up); err != nil {
+		err = refusalOf(ctx, up, err)
 		return Result{Stage: upgradeStage(err), Err: fmt.Errorf("send upgrade to %s: %w", a.Addr, err)}
 	}
 	br := bufio.NewReader(up)

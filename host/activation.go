@@ -68,7 +68,7 @@ func (s *session) confirm(a *activation) {
 		ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
 		ok, err := s.h.store.Confirm(ctx, o.key, sid, token)
 		cancel()
-		s.h.opt.Faults.Reach(faults.ConfirmToClaim, o.key.String())
+		s.h.reach(faults.ConfirmToClaim, o.key)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.over || a.over {
@@ -149,7 +149,7 @@ func (s *session) loadedOrLost(a *activation, err error) {
 	case errors.Is(err, storage.ErrStale) || errors.Is(err, storage.ErrUnknown):
 		s.lost(a, err)
 	case err != nil:
-		s.log.Error("activation failed", "object", a.o.key, "token", a.token, "error", err)
+		s.log.Error("activation failed", append([]any{"object", a.o.key, "token", a.token}, thrown(err)...)...)
 		s.fail(a, &failedError{wire.UpstreamFailed, fmt.Errorf("activate %s: %w", a.o.key, err)})
 	default:
 		a.ready = true
@@ -175,7 +175,7 @@ func (s *session) load(a *activation, f storage.Fence) error {
 		st.Close()
 	}
 	s.mu.Unlock()
-	v, err := s.h.classes[key.Class].activate(a.ctx, a.object)
+	v, err := s.h.classes[key.Class].make(a)
 	if err != nil {
 		st.Close()
 		return err

@@ -49,19 +49,33 @@ type ActiveRefusal struct {
 
 func (h *Host) serveActive(w http.ResponseWriter, r *http.Request) {
 	s := h.session()
-	sid := r.Header.Get(wire.HeaderSession)
-	err := errors.New("not stamped")
-	if h.signer != nil {
-		err = h.signer.Verify(r.Header.Get(wire.HeaderAuth), "", sid, 0, time.Now())
-	} else if trusted(h, r) {
-		err = nil
+	v, err := h.ofHeader(r.Header)
+	switch {
+	case err != nil:
+	case h.signer != nil:
+		err = h.signer.Verify(v.auth, "", v.session, 0, time.Now())
+	case !trusted(h, r):
+		err = errors.New("not stamped")
 	}
 	if err != nil || s == nil {
 		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonAuth}})
 		return
 	}
+	if !methodIs(w, r, http.MethodGet) {
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(s.describe(r.URL.Query().Get("object"))) // the reader is gone
+}
+
+// methodIs answers 405 to any other method.
+func methodIs(w http.ResponseWriter, r *http.Request, method string) bool {
+	if r.Method == method {
+		return true
+	}
+	w.Header().Set("Allow", method)
+	http.Error(w, r.URL.Path+" takes "+method+" only", http.StatusMethodNotAllowed)
+	return false
 }
 
 // describe lists what is active; object, unless empty, is the only one of interest.
@@ -113,19 +127,21 @@ func (h *Host) fenceName() string {
 
 // serveRelease is RELEASE (ownership.md §4). Duplicates join; it answers when the release has ended.
 func (h *Host) serveRelease(w http.ResponseWriter, r *http.Request) {
-	auth := r.Header.Get(wire.HeaderSession)
 	st, err := h.readStamp(r)
 	if err != nil {
 		h.answer(w, r, err)
 		return
 	}
+	if !methodIs(w, r, http.MethodPost) {
+		return
+	}
 	req, err := wire.ReadReleaseRequest(r)
-	if err != nil || r.Method != http.MethodPost {
-		http.Error(w, "want POST with a release request: "+errText(err), http.StatusBadRequest)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	s := h.session()
-	if s == nil || auth != s.sid {
+	if s == nil || st.sid != s.sid {
 		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonSession}})
 		return
 	}
@@ -136,13 +152,6 @@ func (h *Host) serveRelease(w http.ResponseWriter, r *http.Request) {
 	reply := s.release(r, st, req.Mode, deadline)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(reply) // the mover is gone; it asks again
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 // release runs one RELEASE and waits for its end, or for the mover to go away.

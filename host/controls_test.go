@@ -65,7 +65,7 @@ func try(m *testmesh.Mesh, c testmesh.Target, method, path string) testmesh.Late
 func takenOver(t *testing.T, m *testmesh.Mesh, with func(*stops) func(*host.Options)) (one testmesh.Target, st *stops, renew func()) {
 	st = newStops()
 	m.Start("one", counting("one", nil), with(st))
-	one = resolve(t, m, key("1"))
+	one = m.Owner(key("1"))
 	try(m, one, "POST", "/add")
 	renew = st.hold(faults.BeforeRenew)
 	deaf(m, st, one)
@@ -87,7 +87,7 @@ func TestControlLease(t *testing.T) {
 func TestControlReleased(t *testing.T) {
 	control(t, "I1a", []faults.Protection{faults.Released, faults.Confirm}, true, func(t *testing.T, m *testmesh.Mesh, _ *trace, with func(*stops) func(*host.Options)) {
 		m.Start("one", counting("one", nil), with(nil))
-		old := resolve(t, m, key("1"))
+		old := m.Owner(key("1"))
 		try(m, old, "POST", "/add")
 		m.Release(key("1"), wire.ReleaseNow, time.Minute)
 		m.Avoid(old.SID)
@@ -105,7 +105,7 @@ func TestControlIdle(t *testing.T) {
 		hold := func(*http.Request) { enter <- ""; <-leave }
 		m.Start("one", counting("one", hold), with(nil))
 		k := key("1")
-		old := resolve(t, m, k)
+		old := m.Owner(k)
 		held := m.LaterAt(k, old, "POST", "/add?hold=1")
 		<-enter
 		reply := releasing(m, k, old, wire.ReleaseNow, time.Minute)
@@ -132,7 +132,7 @@ func TestControlAbortAfterScript(t *testing.T) {
 		st := newStops()
 		m.Start("one", counting("one", nil), with(st))
 		k := key("1")
-		old := resolve(t, m, k)
+		old := m.Owner(k)
 		try(m, old, "POST", "/add")
 		resume := st.hold(faults.AfterRelease)
 		reply := releasing(m, k, old, wire.ReleaseNow, 50*time.Millisecond)
@@ -159,7 +159,7 @@ func TestControlSession(t *testing.T) {
 	control(t, "I3", []faults.Protection{faults.SID, faults.Confirm}, true, func(t *testing.T, m *testmesh.Mesh, _ *trace, with func(*stops) func(*host.Options)) {
 		st := newStops()
 		h := m.Start("one", counting("one", nil), with(st))
-		old := resolve(t, m, key("1"))
+		old := m.Owner(key("1"))
 		try(m, old, "POST", "/add")
 		renew := st.hold(faults.BeforeRenew)
 		deaf(m, st, old)
@@ -200,7 +200,7 @@ func TestControlOutput(t *testing.T) {
 		st := newStops()
 		m.Start("one", counting("one", hold), with(st))
 		k := key("1")
-		old := resolve(t, m, k)
+		old := m.Owner(k)
 		try(m, old, "POST", "/add")
 		late := m.LaterAt(k, old, "GET", "/?hold=1")
 		<-enter
@@ -222,7 +222,7 @@ func TestControlFence(t *testing.T) {
 		st := newStops()
 		m.Start("one", counting("one", hold), with(st))
 		k := key("1")
-		old := resolve(t, m, k)
+		old := m.Owner(k)
 		try(m, old, "POST", "/add")
 		late := m.LaterAt(k, old, "POST", "/add?hold=1")
 		<-enter
@@ -276,7 +276,7 @@ func TestControlCounter(t *testing.T) {
 			o.Faults.Storage = func(d storage.Driver) storage.Driver { late.Driver = d; return late }
 		})
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		try(m, c, "POST", "/add")
 		late.arm()
 		if a := try(m, c, "POST", "/add"); a.Code() != "stale_instance" {

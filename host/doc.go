@@ -29,6 +29,7 @@
 //     still stands; else the client gets stale_instance, or a reset stream if part of it has left.
 //   - A release waits until nothing of the object runs. Requests that arrive meanwhile are answered after
 //     it, by a refusal that the gateway resends to the new owner.
+//   - Requests that wait are bounded in number, per object and in all; over HTTP their bodies are not read before their turn.
 //   - A lease that has passed ends everything: contexts, queues, sockets (1012). The host goes on under a
 //     new session with nothing of the old.
 //

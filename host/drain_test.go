@@ -41,7 +41,7 @@ func drainHandsOver(t *testing.T, m *testmesh.Mesh, begin func(*testmesh.Mesh, *
 		keys = append(keys, key(id))
 		m.Must(key(id), "POST", "/add", "", 200)
 	}
-	unused := resolve(t, m, key("unused")) // a pin of the draining host that has never been used
+	unused := m.Owner(key("unused")) // a pin of the draining host that has never been used
 	m.Start("two", counting("two", nil), faulty(tr, nil))
 	held := m.Later(keys[0], "POST", "/add?hold=1")
 	<-enter
@@ -85,7 +85,7 @@ func TestDrainDoesNotCloseOverARunningEvent(t *testing.T) {
 	hold := func(*http.Request) { enter <- ""; <-leave } // ignores its context
 	h := m.Start("one", counting("one", hold), func(o *host.Options) { o.Drain = 100 * time.Millisecond })
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	held := m.LaterAt(k, c, "POST", "/add?hold=1")
 	<-enter
 	if err := h.Stop(); !errors.Is(err, host.ErrDrain) {
@@ -105,7 +105,7 @@ func TestCordon(t *testing.T) {
 	t.Parallel()
 	m := testmesh.New(t, testmesh.Embedded(t))
 	m.Start("one", counting("one", nil))
-	c := resolve(t, m, key("1"))
+	c := m.Owner(key("1"))
 	if err := m.Store.Want(t.Context(), c.SID, owners.WantedCordon); err != nil {
 		t.Fatal(err)
 	}

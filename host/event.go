@@ -56,6 +56,7 @@ type event struct {
 	st   stamp
 	kind kind
 
+	under  eventContext    // the request's context, and whose event it is
 	ctx    context.Context // of the handler; ends when the activation is revoked
 	cancel context.CancelCauseFunc
 
@@ -99,7 +100,7 @@ func (h *Host) admit(ctx context.Context, st stamp, k kind) (*event, error) {
 // begin is the last look before the handler runs: whatever paused this
 // goroutine since its turn came has paused it before this line.
 func (e *event) begin(ctx context.Context) error {
-	e.s.h.opt.Faults.Reach(faults.GateToHandler, e.st.key.String())
+	e.s.h.reach(faults.GateToHandler, e.st.key)
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
 	reason := ""
@@ -114,9 +115,24 @@ func (e *event) begin(ctx context.Context) error {
 		e.finish()
 		return e.err
 	}
-	e.ctx, e.cancel = context.WithCancelCause(context.WithValue(ctx, eventKey{}, e))
+	e.under = eventContext{ctx, e}
+	e.ctx, e.cancel = context.WithCancelCause(&e.under)
 	e.s.record(faults.Start, e.o, e.act.token, "")
 	return nil
+}
+
+// eventContext says whose event runs under it, as context.WithValue would for one allocation more.
+type eventContext struct {
+	context.Context
+	e *event
+}
+
+// Value gives the event, or what the request's context has.
+func (c *eventContext) Value(key any) any {
+	if _, ok := key.(eventKey); ok {
+		return c.e
+	}
+	return c.Context.Value(key)
 }
 
 // abandon gives up waiting. If its turn came at the same time, the event ends unstarted.
@@ -126,7 +142,8 @@ func (e *event) abandon(why error) error {
 	switch e.state {
 	case waiting:
 		e.state = done
-		e.o.waiting--
+		e.s.unwait(e)
+		e.s.sweep(e.o)
 	case started:
 		e.finish()
 	}
@@ -141,6 +158,29 @@ func (e *event) end() {
 	if e.state == done {
 		return
 	}
+	e.s.look()
+	e.ended()
+}
+
+// judge ends the event and says whether what it made may leave.
+func (e *event) judge() error {
+	var err error
+	if e.s.on(faults.Output) {
+		err = e.act.storage().Flush(context.Background()) // a client that is gone changes nothing
+	}
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	if stands := e.stands(); err == nil && e.s.on(faults.Output) {
+		err = stands
+	}
+	if e.state != done {
+		e.ended()
+	}
+	return err
+}
+
+// ended is the end of a handler. Needs mu.
+func (e *event) ended() {
 	e.s.record(faults.End, e.o, e.act.token, "")
 	e.finish()
 }
@@ -159,6 +199,9 @@ func (e *event) finish() {
 	if e.cancel != nil {
 		e.cancel(context.Canceled)
 	}
+	if e.act.over { // while it ran
+		e.s.endValue(e.act)
+	}
 	e.s.advance(e.o)
 }
 
@@ -173,6 +216,7 @@ func (e *event) attach(closing func(why error)) {
 	if closing == nil {
 		closing = func(why error) { e.cancel(why) }
 	}
+	e.s.look()
 	e.o.stopRunning(e)
 	e.state = attached
 	e.closing = closing
@@ -239,6 +283,11 @@ func (e *event) standing(ctx context.Context) error {
 func (e *event) current() error {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
+	return e.stands()
+}
+
+// stands is current for who has mu.
+func (e *event) stands() error {
 	switch {
 	case !e.s.valid():
 		return errLapsed

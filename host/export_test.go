@@ -1,6 +1,11 @@
 package host
 
-import "github.com/skewgate/skewgate/owners"
+import (
+	"context"
+	"os"
+
+	"github.com/skewgate/skewgate/owners"
+)
 
 // Frames lets tests in the outer package follow a stream of frames.
 type Frames struct{ f frames }
@@ -24,4 +29,34 @@ func (r ReleasedTokens) Add(k owners.Key, token int64) { r.r.add(k, token) }
 func (r ReleasedTokens) Over(k owners.Key, token int64) bool {
 	over, _ := r.r.get(k)
 	return token <= over || token <= r.r.watermark
+}
+
+// Waiting is how many requests wait for an object.
+func Waiting(h *Host, k owners.Key) int {
+	s := h.session()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.objects[k]; o != nil {
+		return o.waiting
+	}
+	return 0
+}
+
+// Queued is how many places the queue of an object has taken.
+func Queued(h *Host, k owners.Key) int {
+	s := h.session()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.objects[k]; o != nil && o.act != nil {
+		return len(o.act.queue)
+	}
+	return 0
+}
+
+// AskDrain begins a drain as an operator does.
+func AskDrain(h *Host) { h.askDrain() }
+
+// Wait is what Run does with signals, ctx, and the ends of what it started.
+func Wait(ctx context.Context, h *Host, signals <-chan os.Signal, lived <-chan error) error {
+	return h.wait(ctx, signals, nil, lived)
 }

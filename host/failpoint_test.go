@@ -35,7 +35,7 @@ func TestStoppedBetweenGateAndHandler(t *testing.T) {
 		tr, st := newTrace(m), newStops()
 		m.Start("one", counting("one", nil), faulty(tr, st))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		attempt(t, m, k, c)
 		wake, renew := st.hold(faults.GateToHandler), st.hold(faults.BeforeRenew)
 		late := m.LaterAt(k, c, "POST", "/add")
@@ -62,7 +62,7 @@ func TestStoppedBetweenConfirmAndClaim(t *testing.T) {
 		tr, st := newTrace(m), newStops()
 		m.Start("one", counting("one", nil), faulty(tr, st))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		wake, renew := st.hold(faults.ConfirmToClaim), st.hold(faults.BeforeRenew)
 		late := m.LaterAt(k, c, "POST", "/add")
 		st.reached(faults.ConfirmToClaim)
@@ -88,7 +88,7 @@ func TestLateClaimIsRefusedByStorage(t *testing.T) {
 		st := newStops()
 		m.Start("one", counting("one", nil), faulty(nil, st, faults.Lease))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		wake, renew := st.hold(faults.ConfirmToClaim), st.hold(faults.BeforeRenew)
 		defer renew()
 		late := m.LaterAt(k, c, "POST", "/add")
@@ -118,7 +118,7 @@ func TestQueueDiesWithTheLease(t *testing.T) {
 		hold := func(r *http.Request) { enter <- ""; <-leave } // ignores its context
 		h := m.Start("one", counting("one", hold), faulty(tr, st))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		running := m.LaterAt(k, c, "POST", "/add?hold=1")
 		<-enter
 		var queued []<-chan testmesh.Late
@@ -163,7 +163,7 @@ func TestLapseBeforeTheReleaseScript(t *testing.T) {
 	tr, st := newTrace(m), newStops()
 	h := m.Start("one", counting("one", nil), faulty(tr, st))
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	attempt(t, m, k, c)
 	resume := st.hold(faults.BeforeRelease)
 	reply := releasing(m, k, c, wire.ReleaseNow, time.Minute)
@@ -208,7 +208,7 @@ func TestContextsEndWithTheLease(t *testing.T) {
 			}
 		}), nil
 	}, faulty(nil, st))
-	c := resolve(t, m, key("1"))
+	c := m.Owner(key("1"))
 	late := m.LaterAt(key("1"), c, "GET", "/")
 	<-enter
 	defer st.hold(faults.BeforeRenew)()
@@ -237,7 +237,7 @@ func TestAnotherStoreAnswers(t *testing.T) {
 		return activate(ctx, o)
 	}, renewsOften)
 	kept, lost := key("kept"), key("lost")
-	c, d := resolve(t, m, kept), resolve(t, m, lost)
+	c, d := m.Owner(kept), m.Owner(lost)
 	attempt(t, m, kept, c)
 	attempt(t, m, lost, d)
 	// As a failover that loses a suffix would: the pin is as it was before, and nobody told the host.
@@ -273,7 +273,7 @@ func TestAmnesia(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	h := m.Start("one", counting("one", nil), renewsOften)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	attempt(t, m, k, c)
 	if err := m.Store.Redis().FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)

@@ -34,16 +34,6 @@ func attempt(t *testing.T, m *testmesh.Mesh, k owners.Key, c testmesh.Target) (t
 	return a, r
 }
 
-// resolve gives the pin of a fresh object on m's only host.
-func resolve(t *testing.T, m *testmesh.Mesh, k owners.Key) testmesh.Target {
-	t.Helper()
-	c, err := m.Resolve(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // owned says whether the pin of k is OWNED.
 func owned(m *testmesh.Mesh, k owners.Key) bool {
 	pin, _, _, err := m.Store.Pin(m.T.Context(), k)
@@ -57,7 +47,7 @@ func TestGate(t *testing.T) {
 		t.Parallel()
 		m, st := testmesh.New(t, testmesh.Embedded(t)), newStops()
 		m.Start("one", counting("one", nil), faulty(nil, st))
-		c := resolve(t, m, key("1"))
+		c := m.Owner(key("1"))
 		if a, _ := attempt(t, m, key("1"), c); a.Status != 200 {
 			t.Errorf("within the lease: %d", a.Status)
 		}
@@ -74,7 +64,7 @@ func TestGate(t *testing.T) {
 		m := testmesh.New(t, testmesh.Embedded(t))
 		m.Start("one", counting("one", nil))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		other := c
 		other.SID = owners.NewSID()
 		if _, r := attempt(t, m, k, other); r.Reason != wire.ReasonSession {
@@ -89,7 +79,7 @@ func TestGate(t *testing.T) {
 		m := testmesh.New(t, testmesh.Embedded(t))
 		m.Start("one", counting("one", nil))
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		attempt(t, m, k, c)
 		if r := m.Release(k, wire.ReleaseNow, time.Minute); !r.Released || r.Token != c.Token {
 			t.Fatalf("release: %+v", r)
@@ -103,12 +93,12 @@ func TestGate(t *testing.T) {
 		m := testmesh.New(t, testmesh.Embedded(t))
 		m.Start("one", counting("one", nil))
 		k := key("1")
-		old := resolve(t, m, k) // never used
+		old := m.Owner(k) // never used
 		if _, ok, err := m.Store.Release(t.Context(), k, old.SID, old.Token); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		m.Forget(k)
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		attempt(t, m, k, c)
 		if _, r := attempt(t, m, k, old); r.Reason != wire.ReasonReleased || r.Token != c.Token {
 			t.Errorf("refused with %+v, want released at %d", r, c.Token)
@@ -121,11 +111,11 @@ func TestGate(t *testing.T) {
 		t.Parallel()
 		m := testmesh.New(t, testmesh.Embedded(t))
 		m.Start("one", counting("one", nil), faulty(nil, nil), func(o *host.Options) { o.Faults.ReleasedCap = 1 })
-		early := resolve(t, m, key("early")) // its token is the lowest, and it is not active
-		active := resolve(t, m, key("active"))
+		early := m.Owner(key("early")) // its token is the lowest, and it is not active
+		active := m.Owner(key("active"))
 		attempt(t, m, key("active"), active)
 		for _, id := range []string{"2", "3"} { // two are released: the first one is evicted
-			c := resolve(t, m, key(id))
+			c := m.Owner(key(id))
 			attempt(t, m, key(id), c)
 			m.Release(key(id), wire.ReleaseNow, time.Minute)
 		}
@@ -142,7 +132,7 @@ func TestGate(t *testing.T) {
 		t.Parallel()
 		m, enter, leave := holdingMesh(t)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		held := m.LaterAt(k, c, "POST", "/add?hold=1")
 		<-enter
 		reply := make(chan wire.ReleaseReply, 1)
@@ -165,7 +155,7 @@ func TestGate(t *testing.T) {
 		t.Parallel()
 		m, enter, leave := holdingMesh(t)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		held := m.LaterAt(k, c, "POST", "/add?hold=1")
 		<-enter
 		reply := make(chan wire.ReleaseReply, 1)
@@ -198,7 +188,7 @@ func TestStampsThatNoGatewayMade(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	h := m.Start("one", counting("one", nil))
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	now := time.Now()
 	for name, spoil := range map[string]func(h http.Header){
 		"no stamp at all": func(h http.Header) { h.Del(wire.HeaderAuth) },
@@ -218,6 +208,10 @@ func TestStampsThatNoGatewayMade(t *testing.T) {
 		},
 		"a token beyond 64 bit": func(h http.Header) { h.Set(wire.HeaderToken, "99999999999999999999") },
 		"nothing of ours":       func(h http.Header) { clear(h) },
+		"the object twice":      func(h http.Header) { h.Add(wire.HeaderObject, key("2").String()) },
+		"the session twice":     func(h http.Header) { h.Add(wire.HeaderSession, c.SID) },
+		"the token twice":       func(h http.Header) { h.Add(wire.HeaderToken, "1") },
+		"the stamp twice":       func(h http.Header) { h.Add(wire.HeaderAuth, "v1.0.") },
 	} {
 		r := m.Request(t.Context(), k, c, "POST", "/add", http.NoBody)
 		spoil(r.Header)
@@ -235,8 +229,8 @@ func TestStampsThatNoGatewayMade(t *testing.T) {
 		}
 	}
 	room := owners.Key{Class: "Room", ID: "1"}
-	if a, _, err := m.Send(m.Request(t.Context(), room, c, "GET", "/", http.NoBody)); err != nil || a.Status != 404 || a.Code() != "no_route" {
-		t.Errorf("an unknown class: status %d %s, %v; want 404 no_route", a.Status, a.Body, err)
+	if a, _, err := m.Send(m.Request(t.Context(), room, c, "GET", "/", http.NoBody)); err != nil || a.Status != 404 || a.Code() != "no_route" || !strings.Contains(a.Body, "it runs Cart") {
+		t.Errorf("an unknown class: status %d %s, %v; want 404 no_route that names what there is", a.Status, a.Body, err)
 	}
 	if _, err := m.ReleaseAt(k, testmesh.Target{Addr: h.Addr, SID: owners.NewSID(), Token: c.Token}, wire.ReleaseNow, time.Second); err == nil {
 		t.Error("a release for another session's object was taken")
@@ -252,7 +246,7 @@ func TestForgedTokenChangesNothing(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	m.Start("one", counting("one", nil))
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	attempt(t, m, k, c)
 	forged := c
 	forged.Token += 1 << 50
@@ -266,7 +260,7 @@ func TestForgedTokenChangesNothing(t *testing.T) {
 		t.Errorf("count %q, %+v; want 2: the owner goes on", a.Body, r)
 	}
 	inactive := key("2")
-	c2 := resolve(t, m, inactive)
+	c2 := m.Owner(inactive)
 	forged = c2
 	forged.Token += 1 << 50
 	if _, r := attempt(t, m, inactive, forged); r.Reason != wire.ReasonStale || r.Token > c2.Token {
@@ -281,7 +275,7 @@ func TestRefusalForAPicker(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	m.Start("one", counting("one", nil))
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	c.SID = owners.NewSID()
 	send := func(refuse, contentType string) testmesh.Answer {
 		r := m.Request(t.Context(), k, c, "POST", "/add?x=%20y", http.NoBody)

@@ -65,15 +65,15 @@ func (h *Host) serveGRPC(w http.ResponseWriter, r *http.Request, e *event, strea
 // user's own. The message has been read by then. On GRPCServer it is in place already.
 func (h *Host) Unary() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		if eventOf(ctx) != nil { // ServeHTTP has admitted it
-			return handler(ctx, req)
+		if e := eventOf(ctx); e != nil { // ServeHTTP has admitted it
+			return e.handle(func() (any, error) { return handler(ctx, req) })
 		}
 		e, err := h.admitGRPC(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer e.end()
-		resp, err := handler(e.ctx, req)
+		resp, err := e.handle(func() (any, error) { return handler(e.ctx, req) })
 		if lost := e.standing(context.WithoutCancel(ctx)); lost != nil {
 			e.recordWithheld(lost)
 			return nil, e.stale(lost)
@@ -100,7 +100,10 @@ func (h *Host) Stream() grpc.StreamServerInterceptor {
 		defer cancel(nil)
 		defer context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })()
 		ended := make(chan error, 1)
-		go func() { ended <- handler(srv, &gatedStream{ServerStream: ss, e: e, ctx: ctx}) }()
+		go func() {
+			_, err := e.handle(func() (any, error) { return nil, handler(srv, &gatedStream{ServerStream: ss, e: e, ctx: ctx}) })
+			ended <- err
+		}()
 		select {
 		case err := <-ended:
 			return e.verdict(err)
@@ -171,21 +174,19 @@ func eventOf(ctx context.Context) *event {
 // admitGRPC is the gate for a call on a server that is not behind ServeHTTP.
 func (h *Host) admitGRPC(ctx context.Context) (*event, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	first := func(name string) string {
-		if v := md.Get(name); len(v) == 1 {
-			return v[0]
-		}
-		return ""
+	v, err := h.stampValues(md.Get(wire.HeaderObject), md.Get(wire.HeaderSession), md.Get(wire.HeaderToken), md.Get(wire.HeaderAuth))
+	var st stamp
+	if err == nil {
+		st, err = h.checkStamp(v, func() bool { return h.trustedPeer(ctx) })
 	}
-	st, err := h.checkStamp(first(wire.HeaderObject), first(wire.HeaderSession), first(wire.HeaderToken), first(wire.HeaderAuth), h.trustedPeer(ctx))
 	if err == nil && h.classes[st.key.Class] == nil {
-		err = &failedError{wire.NoRoute, errors.New("this host does not run the class " + st.key.Class)}
+		err = h.noClass(st.key.Class)
 	}
 	var e *event
 	if err == nil {
 		e, err = h.admit(ctx, st, exclusive)
 	}
-	return e, h.statusOf(ctx, first(wire.HeaderObject), err)
+	return e, h.statusOf(ctx, v.object, err)
 }
 
 func (h *Host) trustedPeer(ctx context.Context) bool {

@@ -42,6 +42,9 @@ var counterService = grpc.ServiceDesc{
 		}
 		return intercept(ctx, in, &grpc.UnaryServerInfo{FullMethod: "/test.Counter/Add"}, func(ctx context.Context, _ any) (any, error) {
 			c := host.FromContext(ctx).Value().(*counter)
+			if in.GetValue() == "panic" {
+				panic("thrown by a test")
+			}
 			if c.hold != nil && in.GetValue() == "hold" {
 				c.hold(nil)
 			}
@@ -51,8 +54,12 @@ var counterService = grpc.ServiceDesc{
 	Streams: []grpc.StreamDesc{{StreamName: "Chat", ClientStreams: true, ServerStreams: true, Handler: func(_ any, ss grpc.ServerStream) error {
 		s := &bidi{ServerStream: ss}
 		for {
-			if _, err := s.Recv(); err != nil {
+			in, err := s.Recv()
+			if err != nil {
 				return nil
+			}
+			if in.GetValue() == "panic" {
+				panic("thrown by a test")
 			}
 			n, err := addOne(ss.Context(), host.FromContext(ss.Context()).Value().(*counter))
 			if err != nil {
@@ -129,7 +136,7 @@ func TestGRPC(t *testing.T) {
 	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
 		startGRPC(m, "one", nil)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		conn := dial(t, c.Addr)
 		ctx := stamped(t.Context(), m, k, c)
 		for _, want := range []string{"1", "2"} {
@@ -154,7 +161,7 @@ func TestGRPCStreamEndsOnRelease(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	startGRPC(m, "one", nil)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	conn := dial(t, c.Addr)
 	s, err := conn.NewStream(stamped(t.Context(), m, k, c), &counterService.Streams[0], "/test.Counter/Chat")
 	if err != nil {
@@ -186,7 +193,7 @@ func TestGRPCLateAnswerIsWithheld(t *testing.T) {
 	enter, leave := make(chan struct{}, 1), make(chan struct{})
 	startGRPC(m, "one", func(*http.Request) { enter <- struct{}{}; <-leave }, faulty(nil, st))
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	conn := dial(t, c.Addr)
 	late := make(chan error, 1)
 	go func() { _, err := add(stamped(t.Context(), m, k, c), conn, "hold"); late <- err }()
@@ -220,7 +227,7 @@ func TestInterceptorsOnAServerOfOnesOwn(t *testing.T) {
 	t.Cleanup(func() { srv.Stop(); <-served })
 	m.Run(o.Listener.Addr().String(), h.Run)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	conn := dial(t, l.Addr().String())
 	if got, err := add(stamped(t.Context(), m, k, c), conn, ""); err != nil || got != "1" {
 		t.Fatalf("add: %q, %v", got, err)

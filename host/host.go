@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/skewgate/skewgate/host/storage"
+	"github.com/skewgate/skewgate/internal/faults"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -41,9 +42,10 @@ type Host struct {
 	draining  chan struct{} // closed when the host shall drain
 	drainOnce sync.Once
 	wg        sync.WaitGroup // calls of all sessions
+	cur       atomic.Pointer[session]
 
-	mu  sync.Mutex
-	cur *session
+	mu    sync.Mutex // below sessions' own
+	wound bool       // no call begins
 }
 
 // class is one kind of object that this host runs.
@@ -51,9 +53,16 @@ type class struct {
 	activate func(ctx context.Context, o *Object) (any, error)
 }
 
+// make calls the user's Activate.
+func (c *class) make(a *activation) (v any, err error) {
+	defer caught(&err)
+	return c.activate(a.ctx, a.object)
+}
+
 // Activate makes an object's handler, once per activation, after the claim. A
 // value that also has Close() error is told when the activation ends. ctx ends
-// with the activation.
+// with the activation. When Activate fails, or panics, the requests that wait
+// are answered upstream_failed, and the next one tries again.
 type Activate func(ctx context.Context, o *Object) (http.Handler, error)
 
 // New checks the options; it does not connect yet.
@@ -101,10 +110,14 @@ func (h *Host) now() time.Duration {
 	return owners.Now()
 }
 
-func (h *Host) session() *session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.cur
+// session is the one that admits; nil before the first.
+func (h *Host) session() *session { return h.cur.Load() }
+
+// reach is where a test may stop the host. The object's name is made only for a test.
+func (h *Host) reach(p faults.Point, k owners.Key) {
+	if h.opt.Faults != nil {
+		h.opt.Faults.Reach(p, k.String())
+	}
 }
 
 // storageKey names an object in storage. A preview keeps its objects apart; a
@@ -118,7 +131,8 @@ func (h *Host) storageKey(k owners.Key) string {
 
 // Run registers, renews, serves, and drains on SIGTERM, on SIGINT, when an
 // operator asks for it, or when ctx ends. It returns nil after an orderly
-// drain; a second signal ends it at once.
+// drain; a second signal ends it at once. A ctx that ends by the same signal
+// (signal.NotifyContext) is not a second one.
 func (h *Host) Run(ctx context.Context) error {
 	if len(h.classes) == 0 {
 		return errors.New("run host: no class; call Handle or HandleGRPC first")
@@ -130,7 +144,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.open(ctx); err != nil {
+	if err := h.openUnless(ctx, signals); err != nil {
 		l.Close()
 		return err
 	}
@@ -155,20 +169,21 @@ func (h *Host) Run(ctx context.Context) error {
 
 // wait stays until the host has drained or something failed.
 func (h *Host) wait(ctx context.Context, signals <-chan os.Signal, served, lived <-chan error) error {
-	done := ctx.Done()
+	done, signalled := ctx.Done(), false
 	for {
 		select {
 		case <-done:
 			h.askDrain()
 			done = nil
 		case sig := <-signals:
-			select {
-			case <-h.draining:
-				return fmt.Errorf("run host: %v during the drain", sig)
-			default:
-				h.opt.Logger.Info("signal", "signal", sig.String())
-				h.askDrain()
+			// Signals are counted by themselves: the first may come after ctx
+			// has ended by it, or during a drain that an operator asked for.
+			if signalled {
+				return fmt.Errorf("run host: %v for the second time, during the drain", sig)
 			}
+			signalled = true
+			h.opt.Logger.Info("signal", "signal", sig.String())
+			h.askDrain()
 		case err := <-served:
 			return fmt.Errorf("run host: %w", err)
 		case err := <-lived:
@@ -194,9 +209,7 @@ func (h *Host) isDraining() bool {
 func (h *Host) live(ctx context.Context) error {
 	for !h.isDraining() {
 		s := newSession(ctx, h)
-		h.mu.Lock()
-		h.cur = s
-		h.mu.Unlock()
+		h.cur.Store(s)
 		kept := make(chan error, 1)
 		go func() { kept <- s.keep(ctx) }()
 		select {
@@ -253,6 +266,9 @@ func (h *Host) wind() {
 		s.lapse("the host stops")
 		s.mu.Unlock()
 	}
+	h.mu.Lock()
+	h.wound = true
+	h.mu.Unlock()
 	h.wg.Wait()
 }
 
@@ -270,62 +286,4 @@ func (h *Host) listen() (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-// open connects to the store, and waits for one that is down.
-func (h *Host) open(ctx context.Context) error {
-	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		o := owners.Options{URL: h.opt.Store, Timeout: h.opt.Lease / 8, Logger: h.opt.Logger}
-		if f := h.opt.Faults; f != nil {
-			o.Dial = f.Dial
-		}
-		store, err := owners.Open(ctx, o)
-		if err == nil {
-			h.store = store
-			return h.openStorage(ctx)
-		}
-		if !errors.Is(err, owners.ErrUnavailable) {
-			return fmt.Errorf("run host: %w", err)
-		}
-		h.opt.Logger.Warn("store cannot be reached; trying again", "error", err)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("run host: %w", err)
-		case <-h.draining:
-			return fmt.Errorf("run host: %w", err)
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (h *Host) openStorage(ctx context.Context) error {
-	if err := owners.CheckLeases(owners.Leases{Host: h.opt.Lease, Max: h.store.MaxLease(), Failover: h.store.Failover()}); err != nil {
-		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
-	}
-	var err error
-	switch {
-	case h.opt.Storage == "none":
-	case isPostgres(h.opt.Storage):
-		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Lease: h.opt.Lease})
-	default:
-		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{Prefix: h.store.Prefix(), Replicas: h.store.Replicas()})
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
-	}
-	if f := h.opt.Faults; f != nil && f.Storage != nil && h.storage != nil {
-		h.storage = f.Storage(h.storage)
-	}
-	return nil
-}
-
-func (h *Host) close() {
-	if h.storage != nil {
-		if err := h.storage.Close(); err != nil {
-			h.opt.Logger.Warn("close storage", "error", err)
-		}
-	}
-	if err := h.store.Close(); err != nil {
-		h.opt.Logger.Warn("close store", "error", err)
-	}
 }

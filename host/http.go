@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/skewgate/skewgate/owners"
@@ -32,7 +34,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := h.classes[st.key.Class]
 	if c == nil {
-		h.answer(w, r, &failedError{wire.NoRoute, fmt.Errorf("this host runs no class %q", st.key.Class)})
+		h.answer(w, r, h.noClass(st.key.Class))
 		return
 	}
 	streaming, isGRPC := h.methodOf(r)
@@ -43,11 +45,11 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out := newOutputGate(e, w, r)
 	defer func() {
-		if p := recover(); p != nil {
-			e.end()
+		if p := recover(); p != nil { // net/http logs it and closes the connection, unless it is hijacked
+			out.abort()
 			panic(p)
 		}
-		out.finish(e.end)
+		out.finish()
 	}()
 	if isGRPC {
 		h.serveGRPC(out, r, e, streaming)
@@ -64,31 +66,63 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // readStamp reads and authenticates what the gateway says of the request, and
 // removes what is not for the handler.
 func (h *Host) readStamp(r *http.Request) (stamp, error) {
-	hd := r.Header
-	st, err := h.checkStamp(hd.Get(wire.HeaderObject), hd.Get(wire.HeaderSession), hd.Get(wire.HeaderToken), hd.Get(wire.HeaderAuth), trusted(h, r))
-	hd.Del(wire.HeaderAuth)
-	hd.Del(wire.HeaderSession)
-	return st, err
+	v, err := h.ofHeader(r.Header)
+	if err != nil {
+		return stamp{}, err
+	}
+	delete(r.Header, wire.HeaderAuth)
+	delete(r.Header, wire.HeaderSession)
+	return h.checkStamp(v, func() bool { return trusted(h, r) })
 }
 
-// checkStamp is the same for HTTP and gRPC.
-func (h *Host) checkStamp(object, sid, token, auth string, peer bool) (stamp, error) {
-	n, err := strconv.ParseInt(token, 10, 64)
-	if err != nil || n < 0 {
-		return stamp{}, h.unauthorized("no usable token %q", token)
+// noClass says what a request for a class gets that is not here.
+func (h *Host) noClass(class string) error {
+	return &failedError{wire.NoRoute, fmt.Errorf("this host runs no class %q; it runs %s", class, strings.Join(slices.Sorted(maps.Keys(h.classes)), ", "))}
+}
+
+// stampValues are what a stamp says, before anybody has looked whether it is true.
+type stampValues struct{ object, session, token, auth string }
+
+// stampValues reads a stamp. A header that is there twice is refused: whoever
+// has judged the request before may have read the other one.
+func (h *Host) stampValues(object, session, token, auth []string) (stampValues, error) {
+	if max(len(object), len(session), len(token), len(auth)) > 1 {
+		return stampValues{}, h.unauthorized("a header of the stamp is repeated: %d of %s, %d of %s, %d of %s, %d of %s", len(object), wire.HeaderObject,
+			len(session), wire.HeaderSession, len(token), wire.HeaderToken, len(auth), wire.HeaderAuth)
+	}
+	return stampValues{only(object), only(session), only(token), only(auth)}, nil
+}
+
+func only(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// ofHeader is stampValues of a request; the server has made the names canonical.
+func (h *Host) ofHeader(hd http.Header) (stampValues, error) {
+	return h.stampValues(hd[wire.HeaderObject], hd[wire.HeaderSession], hd[wire.HeaderToken], hd[wire.HeaderAuth])
+}
+
+// checkStamp is the same for HTTP and gRPC. peer says whether the connection itself proves the peer.
+func (h *Host) checkStamp(v stampValues, peer func() bool) (stamp, error) {
+	n, err := owners.ParseToken(v.token) // one that the store cannot count would never be answered
+	if err != nil {
+		return stamp{}, h.unauthorized("no usable token: %v", err)
 	}
 	if h.signer != nil {
-		if err := h.signer.Verify(auth, object, sid, n, time.Now()); err != nil {
+		if err := h.signer.Verify(v.auth, v.object, v.session, n, time.Now()); err != nil {
 			return stamp{}, h.unauthorized("%v", err)
 		}
-	} else if !peer {
+	} else if !peer() {
 		return stamp{}, h.unauthorized("this host has no mesh secret and believes only loopback peers and verified certificates")
 	}
-	key, err := owners.ParseKey(object)
+	key, err := owners.ParseKey(v.object)
 	if err != nil {
 		return stamp{}, &failedError{wire.ObjectKeyInvalid, err}
 	}
-	return stamp{key: key, sid: sid, token: n}, nil
+	return stamp{key: key, sid: v.session, token: n}, nil
 }
 
 func (h *Host) unauthorized(msg string, args ...any) error {

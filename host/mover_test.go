@@ -26,7 +26,7 @@ func TestMoverDiesAtEachStep(t *testing.T) {
 				t.Parallel()
 				m, tr, st, _, _ := releaseMesh(t)
 				k := key("1")
-				c := resolve(t, m, k)
+				c := m.Owner(k)
 				attempt(t, m, k, c)
 				resume := st.hold(step)
 				kill := mortal(t, m, k, c, wire.ReleaseNow)
@@ -63,7 +63,7 @@ func TestMoverDiesBeforeItAcquires(t *testing.T) {
 	t.Parallel()
 	m, tr, _, _, _ := releaseMesh(t)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	attempt(t, m, k, c)
 	if r := m.Release(k, wire.ReleaseNow, time.Minute); !r.Released {
 		t.Fatalf("release: %+v", r)
@@ -93,7 +93,7 @@ func TestReRegistersOverThoseWhoIgnoreTheirContext(t *testing.T) {
 		z := &zombies{enter: make(chan string, 10), leave: make(chan struct{}), next: make(chan struct{})}
 		h := m.Start("one", z.activate, faulty(tr, st))
 		running, loading := key("running"), key("loading")
-		c, d := resolve(t, m, running), resolve(t, m, loading)
+		c, d := m.Owner(running), m.Owner(loading)
 		attempt(t, m, running, c)
 		first := m.LaterAt(running, c, "POST", "/add?hold=1")
 		z.entered(t, "handler")

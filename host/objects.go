@@ -15,6 +15,7 @@ type object struct {
 	running []*event          // also those of activations that are over
 	loading []*activation     // claims, Activate and Close calls under way, also of activations that are over
 	waiting int               // events in queues and behind releases
+	left    int               // events that gave up since the last sweep of these
 }
 
 func (s *session) object(k owners.Key) *object {
@@ -28,12 +29,13 @@ func (s *session) object(k owners.Key) *object {
 
 // tidy forgets an object with which nothing happens. Needs mu.
 func (s *session) tidy(o *object) {
-	if s.objects[o.key] == o && o.act == nil && o.next == nil && o.rel == nil && len(o.scripts) == 0 && len(o.running) == 0 && len(o.loading) == 0 && o.waiting == 0 {
+	if o.act == nil && o.next == nil && o.rel == nil && len(o.scripts) == 0 && len(o.running) == 0 && len(o.loading) == 0 && o.waiting == 0 && s.objects[o.key] == o {
 		delete(s.objects, o.key)
 	}
 }
 
-// stopRunning takes an event off the object. Needs mu.
+// stopRunning takes an event off the object, at the time of the session's last
+// look at the clock: whoever ends an event, or judges it, has looked. Needs mu.
 func (o *object) stopRunning(e *event) {
 	for i, x := range o.running {
 		if x == e {
@@ -49,7 +51,7 @@ func (o *object) stopRunning(e *event) {
 	if e.kind == exclusive {
 		a.events--
 	}
-	a.last = a.s.h.now()
+	a.last = a.s.seen
 	a.s.running--
 }
 

@@ -44,8 +44,12 @@ type Options struct {
 	Idle        time.Duration // an object is let go after so long without an event and without a socket; 10s; negative: never
 	Drain       time.Duration // how long a drain waits for events; 30s
 	Concurrency int           // events at a time per object; 1
-	Queue       int           // requests that wait per object; 1024
 	Ready       func() bool   // asked before each renewal; nil means always
+
+	// How many requests may wait, for their turn or for the end of a release. One more is answered
+	// `overloaded` (503, RESOURCE_EXHAUSTED) before its body is read; it has not run.
+	Queue      int // per object; 1024
+	QueueTotal int // of all objects of this host together; 16384
 
 	Logger *slog.Logger // slog.Default()
 	Faults *faults.Host // of this module's own tests
@@ -77,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Queue == 0 {
 		o.Queue = 1024
+	}
+	if o.QueueTotal == 0 {
+		o.QueueTotal = 16384
 	}
 	if o.Listen == "" {
 		o.Listen = ":9001"
@@ -111,6 +118,7 @@ func (o Options) validate() error {
 	must(o.Store != "", "Store is empty; give redis://host:port")
 	must(o.Concurrency > 0, "Concurrency is %d", o.Concurrency)
 	must(o.Queue > 0, "Queue is %d", o.Queue)
+	must(o.QueueTotal > 0, "QueueTotal is %d", o.QueueTotal)
 	must(o.Drain > 0, "Drain is %v", o.Drain)
 	must(o.Storage == "" || o.Storage == "none" || isPostgres(o.Storage), "Storage %q is none of \"\", none, postgres://…", o.Storage)
 	must(o.Secret == nil || len(o.Secret) >= 16, "the mesh's secret has %d bytes, at least 16 are needed", len(o.Secret))

@@ -2,7 +2,6 @@ package host
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -41,7 +40,7 @@ type outputGate struct {
 	committed bool // the head has left
 	withheld  bool // nothing more leaves
 	reset     bool // … and something has left already
-	hijacked  bool
+	hijacked  net.Conn
 }
 
 func newOutputGate(e *event, w http.ResponseWriter, r *http.Request) *outputGate {
@@ -145,15 +144,25 @@ func (g *outputGate) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g.hijacked = true
 	g.e.upgrade, g.e.answered = g.r.Header.Get("Upgrade"), g.committed
 	g.committed = true
-	return attachSocket(g.e, conn, rw)
+	g.hijacked, rw, err = attachSocket(g.e, conn, rw)
+	return g.hijacked, rw, err
+}
+
+// abort ends the event without an answer.
+func (g *outputGate) abort() {
+	g.free()
+	if g.hijacked != nil {
+		_ = g.hijacked.Close() // ends the event
+		return
+	}
+	g.e.end()
 }
 
 // commit lets the head and what is held leave, or stale_instance in their place.
 func (g *outputGate) commit() bool {
-	g.e.s.h.opt.Faults.Reach(faults.BeforeOutput, g.e.st.key.String())
+	g.e.s.h.reach(faults.BeforeOutput, g.e.st.key)
 	if err := g.e.standing(g.r.Context()); err != nil {
 		g.withhold(err)
 		return false
@@ -209,11 +218,11 @@ func (g *outputGate) cut(why error) {
 
 // finish is called when the handler has ended. The verdict comes first, then
 // the next event may start, then the answer leaves: a slow reader does not hold the object.
-func (g *outputGate) finish(end func()) {
+func (g *outputGate) finish() {
 	switch {
-	case g.hijacked: // the socket ends the event
+	case g.hijacked != nil: // the socket ends the event
 	case g.withheld:
-		end()
+		g.e.end()
 	case g.committed:
 		judge := func() error { return g.e.standing(g.r.Context()) }
 		if g.e.beside() {
@@ -222,12 +231,10 @@ func (g *outputGate) finish(end func()) {
 		if err := judge(); err != nil {
 			g.cut(err)
 		}
-		end()
+		g.e.end()
 	default:
-		g.e.s.h.opt.Faults.Reach(faults.BeforeOutput, g.e.st.key.String())
-		err := g.e.standing(context.WithoutCancel(g.r.Context()))
-		end()
-		if err != nil {
+		g.e.s.h.reach(faults.BeforeOutput, g.e.st.key)
+		if err := g.e.judge(); err != nil {
 			g.withhold(err)
 		} else {
 			g.send()

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skewgate/skewgate/internal/faults"
 	"github.com/skewgate/skewgate/wire"
@@ -13,16 +14,14 @@ import (
 func (s *session) arrive(e *event) {
 	o := e.o
 	if r := o.rel; r != nil && r.marked() && e.st.sid == s.sid && s.valid() {
-		s.wait(e)
-		r.parked = append(r.parked, e)
+		s.park(r, e)
 		return
 	}
 	if s.draining && !s.closing && o.act == nil && e.st.sid == s.sid && s.valid() && !s.gone(o, e.st.token) {
 		// Nothing new here: the pin is given back at once, the request is answered after that.
 		r := s.askRelease(o, e.st.token, wire.ReleaseNow, s.h.opt.Drain)
 		if r != nil && r.marked() {
-			s.wait(e)
-			r.parked = append(r.parked, e)
+			s.park(r, e)
 			return
 		}
 	}
@@ -30,11 +29,41 @@ func (s *session) arrive(e *event) {
 		s.settle(e, s.refusal(o, e.st, reason))
 		return
 	}
-	if o.waiting >= s.h.opt.Queue {
-		s.settle(e, &failedError{wire.Overloaded, fmt.Errorf("%d requests wait for %s on this host", o.waiting, o.key)})
-		return
+	if !s.free(o.act, e) {
+		if err := s.room(e); err != nil {
+			s.settle(e, err)
+			return
+		}
 	}
 	s.place(e)
+}
+
+// park makes an event wait for the end of a release. Needs mu.
+func (s *session) park(r *release, e *event) {
+	if err := s.room(e); err != nil {
+		s.settle(e, err)
+		return
+	}
+	s.wait(e)
+	r.parked = append(r.parked, e)
+}
+
+// room says why an event may not wait, or nil. One that waits already keeps its place. Needs mu.
+func (s *session) room(e *event) error {
+	switch {
+	case e.ready != nil:
+		return nil
+	case e.o.waiting >= s.h.opt.Queue:
+		return &failedError{wire.Overloaded, fmt.Errorf("%d requests wait for %s on this host, more may not (Options.Queue, --queue)", e.o.waiting, e.o.key)}
+	case s.waiting >= s.h.opt.QueueTotal:
+		return &failedError{wire.Overloaded, fmt.Errorf("%d requests wait on this host, more may not (Options.QueueTotal, --queue-total)", s.waiting)}
+	}
+	return nil
+}
+
+// free says that an event would start at once under a. Needs mu.
+func (s *session) free(a *activation, e *event) bool {
+	return a != nil && a.ready && e.st.token == a.token && (e.kind == stream || len(a.queue) == 0 && a.events < s.h.opt.Concurrency)
 }
 
 // place puts an admitted event in the queue of its token's activation, which
@@ -65,7 +94,7 @@ func (s *session) place(e *event) {
 		s.settle(e, s.refusal(o, e.st, wire.ReasonStale))
 		return
 	}
-	if a.ready && (e.kind == stream || len(a.queue) == 0 && a.events < s.h.opt.Concurrency) {
+	if s.free(a, e) {
 		s.start(a, e)
 		return
 	}
@@ -73,14 +102,47 @@ func (s *session) place(e *event) {
 	a.queue = append(a.queue, e)
 }
 
-// wait makes an event wait. Needs mu.
+// wait makes an event wait, or wait on elsewhere. Needs mu.
 func (s *session) wait(e *event) {
 	if e.ready == nil {
 		e.ready = make(chan struct{})
+		e.o.waiting++
+		s.waiting++
 	}
 	e.state = waiting
-	e.o.waiting++
 }
+
+// unwait wakes who waits. Needs mu.
+func (s *session) unwait(e *event) {
+	if e.ready == nil {
+		return
+	}
+	close(e.ready)
+	e.ready = nil
+	e.o.waiting--
+	s.waiting--
+}
+
+// sweep drops events whose clients have given up, once they are more than
+// those that wait: an event that never ends would collect them. Needs mu.
+func (s *session) sweep(o *object) {
+	if o.left++; o.left <= o.waiting+sweepFrom {
+		return
+	}
+	o.left = 0
+	gone := func(e *event) bool { return e.state == done }
+	for _, a := range []*activation{o.act, o.next} {
+		if a != nil {
+			a.queue = slices.DeleteFunc(a.queue, gone)
+		}
+	}
+	if o.rel != nil {
+		o.rel.parked = slices.DeleteFunc(o.rel.parked, gone)
+	}
+}
+
+// sweepFrom keeps short queues from being swept for each of their events.
+const sweepFrom = 32
 
 // settle ends the wait of an event with an error, or with its start. Needs mu.
 func (s *session) settle(e *event, err error) {
@@ -91,11 +153,7 @@ func (s *session) settle(e *event, err error) {
 	if err != nil {
 		e.state = done
 	}
-	if e.ready != nil {
-		e.o.waiting--
-		close(e.ready)
-		e.ready = nil
-	}
+	s.unwait(e)
 }
 
 // pump starts what may start. Needs mu.
@@ -122,10 +180,10 @@ func (s *session) pump(a *activation) {
 	}
 }
 
-// start makes e the activation's running event. Needs mu.
+// start makes e the activation's running event. The gate has just looked at the clock. Needs mu.
 func (s *session) start(a *activation, e *event) {
 	e.act = a
-	a.last = s.h.now()
+	a.last = s.seen
 	a.all++
 	if e.kind == exclusive {
 		a.events++

@@ -153,7 +153,6 @@ func (s *session) endRelease(o *object, end releaseEnd) {
 	r.timer.Stop()
 	for _, e := range r.parked {
 		if e.state == waiting {
-			o.waiting--
 			s.arrive(e)
 		}
 	}
@@ -207,11 +206,11 @@ func (s *session) waitIdle(o *object, token int64) bool {
 
 // runScript sends the script once; false means that it must be sent again.
 func (s *session) runScript(o *object, sid string, token int64) bool {
-	s.h.opt.Faults.Reach(faults.BeforeRelease, o.key.String())
+	s.h.reach(faults.BeforeRelease, o.key)
 	ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
 	pin, ok, err := s.h.store.Release(ctx, o.key, sid, token)
 	cancel()
-	s.h.opt.Faults.Reach(faults.AfterRelease, o.key.String())
+	s.h.reach(faults.AfterRelease, o.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {

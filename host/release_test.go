@@ -64,7 +64,7 @@ func TestReleaseDeadline(t *testing.T) {
 		t.Parallel()
 		m, tr, _, enter, leave := releaseMesh(t)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		held := m.LaterAt(k, c, "POST", "/add?hold=1")
 		<-enter
 		reply := releasing(m, k, c, wire.ReleaseNow, 50*time.Millisecond)
@@ -85,7 +85,7 @@ func TestReleaseDeadline(t *testing.T) {
 		t.Parallel()
 		m, tr, st, _, _ := releaseMesh(t)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		attempt(t, m, k, c)
 		resume := st.hold(faults.BeforeRelease)
 		reply := releasing(m, k, c, wire.ReleaseNow, 20*time.Millisecond)
@@ -113,13 +113,13 @@ func TestReleaseDeadline(t *testing.T) {
 		t.Parallel()
 		m, tr, st, _, _ := releaseMesh(t)
 		k := key("1")
-		c := resolve(t, m, k)
+		c := m.Owner(k)
 		attempt(t, m, k, c)
 		resume := st.hold(faults.AfterRelease)
 		reply := releasing(m, k, c, wire.ReleaseNow, 20*time.Millisecond)
 		st.reached(faults.AfterRelease)
 		m.Forget(k)
-		next := resolve(t, m, k) // the pin is free: it comes back here under a higher token
+		next := m.Owner(k) // the pin is free: it comes back here under a higher token
 		time.Sleep(50 * time.Millisecond)
 		second := m.LaterAt(k, next, "POST", "/add")
 		resume()
@@ -138,7 +138,7 @@ func TestMoverDies(t *testing.T) {
 	t.Parallel()
 	m, tr, _, enter, leave := releaseMesh(t)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	held := m.LaterAt(k, c, "POST", "/add?hold=1")
 	<-enter
 	kill := mortal(t, m, k, c, wire.ReleaseDrain)
@@ -163,7 +163,7 @@ func TestDuplicateReleasesJoin(t *testing.T) {
 	t.Parallel()
 	m, tr, _, enter, leave := releaseMesh(t)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	held := m.LaterAt(k, c, "POST", "/add?hold=1")
 	<-enter
 	soft := releasing(m, k, c, wire.ReleaseWhenIdle, time.Minute)
@@ -187,7 +187,7 @@ func TestReleaseOfWhatIsNotActive(t *testing.T) {
 	t.Parallel()
 	m, _, _, _, _ := releaseMesh(t)
 	k := key("1")
-	c := resolve(t, m, k)
+	c := m.Owner(k)
 	if r, err := m.ReleaseAt(k, c, wire.ReleaseNow, time.Minute); err != nil || !r.Released {
 		t.Errorf("release: %+v, %v", r, err)
 	}

@@ -47,6 +47,7 @@ func (s *session) fail(a *activation, err error) {
 func (s *session) revoke(a *activation, why error, reason string) {
 	a.revoked = true
 	a.object.store.Close() // before the contexts end: a late access shall learn why
+	a.cancel(why)
 	for _, e := range a.o.running {
 		if e.act == a && e.cancel != nil {
 			e.cancel(why)
@@ -99,8 +100,8 @@ func (s *session) endValue(a *activation) {
 	}
 	a.o.loading = append(a.o.loading, a) // a successor on this host waits for it
 	s.goCall(func() {
-		if err := c.Close(); err != nil {
-			s.log.Warn("close of an object failed", "object", a.o.key, "error", err)
+		if err := closeValue(c); err != nil {
+			s.log.Warn("close of an object failed", append([]any{"object", a.o.key, "token", a.token}, thrown(err)...)...)
 		}
 		a.object.store.Close()
 		a.cancel(errReleased)
@@ -109,6 +110,11 @@ func (s *session) endValue(a *activation) {
 		a.o.loaded(a)
 		s.advance(a.o)
 	})
+}
+
+func closeValue(c io.Closer) (err error) {
+	defer caught(&err)
+	return c.Close()
 }
 
 // endObject ends everything of an object with its session. Needs mu.

@@ -34,6 +34,7 @@ type session struct {
 
 	mu       sync.Mutex
 	until    time.Duration // on owners.Now; 0 before the first registration
+	seen     time.Duration // the last reading of that clock: one costs a system call
 	lapsing  *time.Timer   // fires at until, whatever a renewal is waiting for
 	epoch    string
 	runID    string
@@ -42,6 +43,7 @@ type session struct {
 	released *released
 	refusals refusals
 	running  int // events
+	waiting  int // events, of all objects
 	active   int // activations
 	draining bool
 	closing  bool          // refuse everything
@@ -103,10 +105,10 @@ func (s *session) renew(ctx context.Context) time.Duration {
 	s.mu.Lock()
 	sid, registered := s.sid, s.until > 0
 	s.mu.Unlock()
-	if !registered {
+	if !registered { // not ready: whoever placed an object here before the answer has come would be refused
 		r, err = s.h.store.Register(ctx, owners.Registration{
 			SID: sid, Addr: s.h.addr, Name: s.h.opt.Name, App: s.h.opt.App, Version: s.h.opt.Version, Preview: s.h.opt.Preview,
-			Classes: s.h.classNames(), Lease: s.lease, Ready: health.Ready,
+			Classes: s.h.classNames(), Lease: s.lease,
 		})
 	} else {
 		r, err = s.h.store.Renew(ctx, sid, health)
@@ -130,6 +132,9 @@ func (s *session) renew(ctx context.Context) time.Duration {
 			s.log.Info("registered", "addr", s.h.addr, "lease", s.lease)
 		}
 		s.renewed(t0, r)
+		if !registered && health.Ready {
+			return 0 // to say so
+		}
 	}
 	return s.lease / 4
 }
@@ -156,12 +161,18 @@ func (s *session) health() owners.Health {
 	return owners.Health{Ready: ready, Objects: s.active, InFlight: s.running}
 }
 
+// look reads the clock. Needs mu.
+func (s *session) look() time.Duration {
+	s.seen = s.h.now()
+	return s.seen
+}
+
 // valid says whether the lease stands now; if it has passed, the session lapses. Needs mu.
 func (s *session) valid() bool {
 	if s.over {
 		return false
 	}
-	if s.h.now() < s.until || s.until > 0 && !s.on(faults.Lease) {
+	if s.look() < s.until || s.until > 0 && !s.on(faults.Lease) {
 		return true
 	}
 	if s.until > 0 {
@@ -235,9 +246,14 @@ func (s *session) waitUntil(ctx context.Context, ok func() bool) bool {
 	return true
 }
 
-// goCall runs a call to the outside; Run waits for it. Needs mu.
+// goCall runs a call to the outside; Run waits for it. After that none is run:
+// an event that has outlived the host ends with the process. Needs mu.
 func (s *session) goCall(f func()) {
-	s.h.wg.Go(f)
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	if !s.h.wound {
+		s.h.wg.Go(f)
+	}
 }
 
 // sleep waits, at most until the session is over.

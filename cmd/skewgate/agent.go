@@ -31,6 +31,9 @@ func newAgentCommand(env *Env) *cobra.Command {
 			if err := checkAgentFlags(o); err != nil {
 				return err
 			}
+			if o.ResponseTimeout == 0 {
+				o.ResponseTimeout = -1 // none
+			}
 			o.Host.Logger = env.Logger
 			err := agent.Run(cmd.Context(), o)
 			if errors.Is(err, host.ErrOptions) || errors.Is(err, agent.ErrOptions) {
@@ -66,7 +69,10 @@ func addAgentFlags(f *pflag.FlagSet, o *agent.Options) {
 	f.StringVar(&o.Host.MTLS.CAFile, "tls-ca", "", "with --tls-cert: file with the authorities of gateways' certificates")
 	f.StringSliceVar(&o.Host.MTLS.Gateways, "tls-gateway", nil, "with --tls-cert: a name in gateways' certificates, spiffe://… or a DNS name or CN=…; may be repeated; * for any")
 	f.StringVar(&o.Health, "health", "", "path at the upstream that answers 2xx when it is ready; empty: that it accepts connections")
+	f.DurationVar(&o.ResponseTimeout, "response-timeout", time.Minute, "how long the upstream may take nothing of a request and begin no answer; not for streams; 0 for no limit")
 	f.IntVar(&o.Host.Concurrency, "concurrency", 1, "events at a time per object")
+	f.IntVar(&o.Host.Queue, "queue", 1024, "requests that may wait for one object; one more is answered overloaded")
+	f.IntVar(&o.Host.QueueTotal, "queue-total", 16384, "requests that may wait for all objects together")
 	f.StringVar(&o.Host.Preview, "preview", "", "preview that this host belongs to")
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,13 @@ type Options struct {
 	Upstream string // http://127.0.0.1:9000
 	Storage  string // where the storage API listens, a loopback address; "" means nowhere
 	Health   string // path at the upstream that says whether it is ready; "" means that it accepts connections
+
+	// How long the upstream may neither take more of a request nor begin its answer; 1m, negative: for ever.
+	// Then the client gets upstream_timeout and the object's next event runs. It is not for streams.
+	ResponseTimeout time.Duration
 }
+
+const defaultResponseTimeout = time.Minute
 
 // ErrOptions says that options cannot be used.
 var ErrOptions = errors.New("agent options")
@@ -34,6 +41,7 @@ type agent struct {
 	events  *events
 	client  *http.Client // for health and deactivate
 	health  string
+	silent  time.Duration // Options.ResponseTimeout
 	log     *slog.Logger
 
 	mu           sync.Mutex
@@ -101,7 +109,8 @@ func newAgent(o Options) (*agent, net.Listener, error) {
 		log = slog.Default()
 	}
 	return &agent{
-		addr: u.Host, forward: forward.New(forward.Options{}), events: newEvents(), health: o.Health, log: log,
+		silent: cmp.Or(o.ResponseTimeout, defaultResponseTimeout),
+		addr:   u.Host, forward: forward.New(forward.Options{}), events: newEvents(), health: o.Health, log: log,
 		client: &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: callTimeout},
 	}, l, nil
 }

@@ -236,10 +236,7 @@ func TestWebSocketIsClosedWithRestartOnRelease(t *testing.T) {
 	m := testmesh.New(t, testmesh.Embedded(t))
 	startAgent(m, "one", startUpstream(t, "node"))
 	k := key("1")
-	c, err := m.Resolve(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := m.Owner(k)
 	h := http.Header{}
 	m.Stamp(h, k, c)
 	ws, _, err := websocket.Dial(t.Context(), "ws://"+c.Addr+"/ws", &websocket.DialOptions{HTTPHeader: h})

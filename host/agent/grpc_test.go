@@ -28,10 +28,14 @@ type text = wrapperspb.StringValue
 // Chat answers each message.
 var echo = grpc.ServiceDesc{
 	ServiceName: "test.Echo", HandlerType: (*any)(nil),
-	Methods: []grpc.MethodDesc{{MethodName: "Say", Handler: func(_ any, _ context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	Methods: []grpc.MethodDesc{{MethodName: "Say", Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		in := new(text)
 		if err := dec(in); err != nil {
 			return nil, err
+		}
+		if in.GetValue() == "hang" {
+			<-ctx.Done() // the agent has given it up
+			return nil, ctx.Err()
 		}
 		if in.GetValue() == "fail" {
 			return nil, status.Error(codes.FailedPrecondition, "as asked")
@@ -75,12 +79,9 @@ func startEcho(t *testing.T) *upstream {
 func TestGRPCThroughTheAgent(t *testing.T) {
 	t.Parallel()
 	m := testmesh.New(t, testmesh.Embedded(t))
-	startAgent(m, "one", startEcho(t), func(o *agent.Options) { o.Health = "" })
+	startAgent(m, "one", startEcho(t), func(o *agent.Options) { o.Health, o.ResponseTimeout = "", 3*time.Second })
 	k := key("1")
-	c, err := m.Resolve(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := m.Owner(k)
 	conn, err := grpc.NewClient(c.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +116,10 @@ func TestGRPCThroughTheAgent(t *testing.T) {
 	if got, err := say("beside"); err != nil || got != "beside" {
 		t.Errorf("beside a quiet stream: %q, %v", got, err)
 	}
+	// Longer than the upstream may be silent to a unary call.
+	if _, err := say("hang"); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a call that hangs: %v, want DEADLINE_EXCEEDED", err)
+	}
 	for _, want := range []string{"a", "b"} {
 		if err := chat.Send(wrapperspb.String(want)); err != nil {
 			t.Fatal(err)
@@ -140,10 +145,7 @@ func TestUpstreamGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	startAgent(m, "one", &upstream{addr: l.Addr().String()}, func(o *agent.Options) { o.Health = "" })
-	c, err := m.Resolve(t.Context(), key("1"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := m.Owner(key("1"))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

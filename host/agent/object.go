@@ -39,7 +39,10 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, done := x.a.events.begin(x.o)
 	defer done()
 	r.Header.Del(wire.HeaderRefuse)
-	ctx := r.Context()
+	watch, ctx, cancel := newSilence(r.Context(), x.a.silent)
+	defer cancel(nil)
+	defer watch.over()
+	r = watch.wrap(r)
 	first := !x.told.Swap(true)
 	at := forward.Attempt{
 		Addr: x.a.addr,
@@ -51,6 +54,7 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		},
 		Answer: func(_ int, h http.Header) bool {
+			watch.over()
 			wire.Strip(h)
 			if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
 				host.RunBeside(ctx)
@@ -60,9 +64,9 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Trailer: wire.Strip,
 	}
 	if wire.ProtocolOf(r) == wire.ProtocolGRPC {
-		watch := newCallWatch(func() { host.RunBeside(ctx) })
-		defer watch.stop()
-		w, r = watch.wrap(w, r)
+		call := newCallWatch(func() { watch.over(); host.RunBeside(ctx) })
+		defer call.stop()
+		w, r = call.wrap(w, r)
 		// The HTTP/2 transport does not see its context end while it waits for
 		// more of a stream's request; it does see the body end.
 		body := r.Body
@@ -80,6 +84,8 @@ func (x *object) conclude(ctx context.Context, w http.ResponseWriter, r *http.Re
 			x.told.Store(false)
 		}
 		p.Code, p.Detail = wire.NoHost, "the agent cannot reach its upstream; nothing was executed"
+	case res.Stage == forward.Unknown && errors.Is(context.Cause(ctx), errSilent):
+		p.Code, p.Detail = wire.UpstreamTimeout, "the upstream took no more of the request and began no answer for "+x.a.silent.String()+" (--response-timeout)"
 	case res.Stage == forward.Unknown:
 		p.Code, p.Detail = wire.UpstreamFailed, "the upstream did not answer"
 	case res.Err == nil, res.Status == http.StatusSwitchingProtocols:

@@ -19,6 +19,7 @@ import (
 const (
 	codeKeyMissing  = "key_missing"         // 404
 	codeBadRequest  = "bad_request"         // 400
+	codeBadMethod   = "method_not_allowed"  // 405; Allow says which are
 	codeTooLarge    = "limit_exceeded"      // 413
 	codeCheckFailed = "check_failed"        // 412: a transaction's check did not hold; nothing was written
 	codeConflict    = "conflict"            // 409: lost against other transactions of the same activation
@@ -56,11 +57,12 @@ func (s *storageAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, codeBadRequest, "there are /v1/storage/{key}, /v1/storage and /v1/storage:txn")
 		return
 	}
-	id := r.Header.Get(wire.HeaderEvent)
-	if id == "" {
-		writeProblem(w, http.StatusBadRequest, codeBadRequest, "send the Skewgate-Event header of the event that you are running")
+	ids := r.Header.Values(wire.HeaderEvent)
+	if len(ids) != 1 || ids[0] == "" {
+		writeProblem(w, http.StatusBadRequest, codeBadRequest, "send the Skewgate-Event header of the event that you are running, once")
 		return
 	}
+	id := ids[0]
 	o := s.events.object(id)
 	if o == nil {
 		writeProblem(w, http.StatusConflict, string(wire.StaleInstance), "no event "+id+" runs here: it has ended, or its activation has")
@@ -77,8 +79,10 @@ func (s *storageAPI) serve(w http.ResponseWriter, r *http.Request, st *storage.S
 		return s.txn(w, r, st)
 	case path == pathList && r.Method == http.MethodGet:
 		return s.list(w, r, st)
-	case path == pathList || path == pathTxn:
-		return methodError(r.Method)
+	case path == pathList:
+		return &methodError{r.Method, "GET"}
+	case path == pathTxn:
+		return &methodError{r.Method, "POST"}
 	}
 	key, err := url.PathUnescape(strings.TrimPrefix(path, prefixKey))
 	if err != nil {
@@ -96,7 +100,7 @@ func (s *storageAPI) serve(w http.ResponseWriter, r *http.Request, st *storage.S
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	return methodError(r.Method)
+	return &methodError{r.Method, "GET, PUT, DELETE"}
 }
 
 func get(w http.ResponseWriter, r *http.Request, st *storage.Storage, key string) error {
@@ -145,9 +149,11 @@ func entryOf(key string, value []byte) entryJSON {
 }
 
 func (s *storageAPI) list(w http.ResponseWriter, r *http.Request, st *storage.Storage) error {
-	q := r.URL.Query()
+	q, err := listQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
 	o := storage.ListOptions{Prefix: q.Get("prefix"), Start: q.Get("start"), End: q.Get("end")}
-	var err error
 	if v := q.Get("limit"); v != "" {
 		if o.Limit, err = strconv.Atoi(v); err != nil || o.Limit < 1 || o.Limit > storage.MaxList {
 			return &requestError{fmt.Sprintf("limit %q is not a number from 1 to %d", v, storage.MaxList)}
@@ -172,20 +178,54 @@ func (s *storageAPI) list(w http.ResponseWriter, r *http.Request, st *storage.St
 	return nil
 }
 
+// listQuery reads the parameters of a list. One that is not known, or is there twice, would be dropped otherwise.
+func listQuery(raw string) (url.Values, error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &requestError{fmt.Sprintf("the query is malformed: %v", err)}
+	}
+	for name, values := range q {
+		switch {
+		case name != "prefix" && name != "start" && name != "end" && name != "limit" && name != "reverse":
+			return nil, &requestError{fmt.Sprintf("there is no parameter %q; there are prefix, start, end, limit and reverse", name)}
+		case len(values) > 1:
+			return nil, &requestError{fmt.Sprintf("the parameter %s is there %d times", name, len(values))}
+		}
+	}
+	return q, nil
+}
+
 // requestError is a call that makes no sense.
 type requestError struct{ msg string }
 
 func (e *requestError) Error() string { return e.msg }
 
-func methodError(method string) error {
-	return &requestError{"method " + method + " is not for this path"}
+// methodError is a method that is not for the path.
+type methodError struct{ method, allow string }
+
+func (e *methodError) Error() string {
+	return "method " + e.method + " is not for this path, " + e.allow + " are"
+}
+
+// bodyError is a body that is too large to be read.
+type bodyError struct{ max int64 }
+
+func (e *bodyError) Error() string {
+	return fmt.Sprintf("the transaction's body has more than %d MiB; make several transactions of it, or write large values by PUT", e.max>>20)
 }
 
 // writeError is the one table from storage's errors to the API's.
 func writeError(w http.ResponseWriter, err error) {
 	status, code := http.StatusInternalServerError, codeInternal
 	var request *requestError
+	var method *methodError
+	var body *bodyError
 	switch {
+	case errors.As(err, &method):
+		w.Header().Set("Allow", method.allow)
+		status, code = http.StatusMethodNotAllowed, codeBadMethod
+	case errors.As(err, &body):
+		status, code = http.StatusRequestEntityTooLarge, codeTooLarge
 	case errors.As(err, &request):
 		status, code = http.StatusBadRequest, codeBadRequest
 	case errors.Is(err, errCheck):

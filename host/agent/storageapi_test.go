@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/host/agent"
@@ -55,6 +56,61 @@ func (a api) want(method, path, body string, status int, answer string) {
 	}
 	if got != status || strings.TrimSpace(text) != answer {
 		a.t.Errorf("%s %s: %d %.200s; want %d %s", method, path, got, text, status, answer)
+	}
+}
+
+// wantAllow wants 405 with what is allowed.
+func (a api) wantAllow(method, path, allow string) {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), method, "http://"+a.addr+path, http.NoBody)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	r.Header.Set(wire.HeaderEvent, a.event)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != allow {
+		a.t.Errorf("%s %s: %d, allowed are %q; want 405 and %q", method, path, res.StatusCode, res.Header.Get("Allow"), allow)
+	}
+}
+
+// endless is a transaction that does not end.
+type endless struct{ begun bool }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	if !e.begun {
+		e.begun = true
+		copy(p, `{"ops":[`)
+	}
+	return len(p), nil
+}
+
+// wantTooLarge sends a transaction of so many bytes, or of one that does not say how many.
+func (a api) wantTooLarge(length int64) {
+	a.t.Helper()
+	r, err := http.NewRequestWithContext(a.t.Context(), "POST", "http://"+a.addr+"/v1/storage:txn", &endless{})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	r.ContentLength = length
+	r.Header.Set(wire.HeaderEvent, a.event)
+	r.Header.Set("Expect", "100-continue")
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(r)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	if res.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(b), "more than 96 MiB; make several") {
+		a.t.Errorf("a transaction of %d bytes: %d %s, want 413 that says what to do", length, res.StatusCode, b)
 	}
 }
 
@@ -109,15 +165,32 @@ func TestStorageAPIRefusesNonsense(t *testing.T) {
 		a.want("GET", "/v1/storage?limit=0", "", 400, "bad_request")
 		a.want("GET", "/v1/storage?limit=1001", "", 400, "bad_request")
 		a.want("GET", "/v1/storage?reverse=perhaps", "", 400, "bad_request")
-		a.want("POST", "/v1/storage/k", "", 400, "bad_request")
-		a.want("PUT", "/v1/storage", "", 400, "bad_request")
-		a.want("GET", "/v1/storage:txn", "", 400, "bad_request")
+		a.want("GET", "/v1/storage?limt=5", "", 400, "bad_request")
+		a.want("GET", "/v1/storage?limit=5&limit=6", "", 400, "bad_request")
+		a.want("GET", "/v1/storage?limit=-1", "", 400, "bad_request")
+		a.want("GET", "/v1/storage?prefix=%zz", "", 400, "bad_request")
+		a.wantAllow("POST", "/v1/storage/k", "GET, PUT, DELETE")
+		a.wantAllow("PUT", "/v1/storage", "GET")
+		a.wantAllow("GET", "/v1/storage:txn", "POST")
 		a.want("GET", "/elsewhere", "", 404, "bad_request")
 		a.want("POST", "/v1/storage:txn", `{"ops":[{"op":"swap","key":"k"}]}`, 400, "bad_request")
 		a.want("POST", "/v1/storage:txn", `{"opts":[]}`, 400, "bad_request")
 		a.want("POST", "/v1/storage:txn", `{"ops":[`, 400, "bad_request")
 		a.want("POST", "/v1/storage:txn", `{"ops":[{"op":"put","key":"","value":""}]}`, 413, "limit_exceeded")
+		a.want("POST", "/v1/storage:txn", `{"ops":[{"op":"put","key":"k","value":"`+strings.Repeat("A", 4<<18)+`"}]}`, 413, "limit_exceeded")
+		a.want("POST", "/v1/storage:txn", `{"ops":[{"op":"put","key":"k","value":"not base64"}]}`, 400, "bad_request")
+		a.want("POST", "/v1/storage:txn", `{"ops":[{"op":"put","key":"k","value":7}]}`, 400, "bad_request")
+		a.want("POST", "/v1/storage:txn", `{"ops":[`+strings.Repeat(`{"op":"delete","key":"k"},{"op":"put","key":"k2","value":""},`, 256)+`{"op":"delete","key":"k3"}]}`, 200, `{"results":[]}`)
+		var many []string
+		for i := range 513 {
+			many = append(many, fmt.Sprintf(`{"op":"delete","key":"k%d"}`, i))
+		}
+		a.want("POST", "/v1/storage:txn", `{"ops":[`+strings.Join(many, ",")+`]}`, 413, "limit_exceeded")
+		a.wantTooLarge(96<<20 + 1)
+		a.wantTooLarge(-1)
 		a.event = strings.Repeat("0", 32)
+		a.want("GET", "/v1/storage/k", "", 409, "stale_instance")
+		a.event = strings.Repeat("x", 4000)
 		a.want("GET", "/v1/storage/k", "", 409, "stale_instance")
 		a.event = ""
 		a.want("GET", "/v1/storage/k", "", 400, "bad_request")
@@ -172,10 +245,7 @@ func TestHeadersOfOursStayOurs(t *testing.T) {
 	t.Cleanup(srv.Close)
 	startAgent(m, "one", &upstream{addr: strings.TrimPrefix(srv.URL, "http://"), storage: addr(t)})
 	k := key("1")
-	c, err := m.Resolve(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := m.Owner(k)
 	r := m.Request(t.Context(), k, c, "GET", "/", nil)
 	r.Header.Set(wire.HeaderCaller, "web@v1")
 	a, refusal, err := m.Send(r)

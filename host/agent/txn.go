@@ -41,10 +41,17 @@ func (o txnOp) key() string {
 var errCheck = errors.New("check failed")
 
 func (s *storageAPI) txn(w http.ResponseWriter, r *http.Request, st *storage.Storage) error {
+	if r.ContentLength > maxTxnBody {
+		return &bodyError{maxTxnBody}
+	}
 	var req txnRequest
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxTxnBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return &bodyError{maxTxnBody}
+		}
 		return &requestError{fmt.Sprintf("the body is not a transaction: %v", err)}
 	}
 	results := make([]entryJSON, 0, len(req.Ops))
@@ -72,11 +79,9 @@ func (s *storageAPI) txn(w http.ResponseWriter, r *http.Request, st *storage.Sto
 func (o txnOp) run(ctx context.Context, tx *storage.Txn) (*entryJSON, error) {
 	switch o.Op {
 	case "put":
-		tx.Put(o.key(), o.Value)
-		return nil, nil
+		return nil, tx.Put(o.key(), o.Value)
 	case "delete":
-		tx.Delete(o.key())
-		return nil, nil
+		return nil, tx.Delete(o.key())
 	case "get", "check":
 		v, err := tx.Get(ctx, o.key())
 		if err != nil {

@@ -50,7 +50,8 @@ func (m *Mesh) Start(name string, activate host.Activate, edit ...func(*host.Opt
 	return m.Run(o.Listener.Addr().String(), h.Run)
 }
 
-// Run runs a host until the test ends and waits until it is registered at addr.
+// Run runs a host until the test ends and waits until it is registered at addr
+// and new objects may be placed there, which comes after its gate has opened.
 func (m *Mesh) Run(addr string, run func(context.Context) error) *Running {
 	m.T.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -60,9 +61,9 @@ func (m *Mesh) Run(addr string, run func(context.Context) error) *Running {
 	var err error
 	stop := func() error { once.Do(func() { cancel(); err = <-ended }); return err }
 	m.T.Cleanup(func() { _ = stop() })
-	m.Until("the host's gate is open", func() bool {
+	m.Until("the host is ready and its gate open", func() bool {
 		s, ok := m.SessionAt(addr)
-		if !ok {
+		if !ok || !s.Ready {
 			return false
 		}
 		a, err := m.Active(addr, s.ID)

@@ -200,6 +200,20 @@ func (m *Mesh) Resolve(ctx context.Context, k owners.Key) (Target, error) {
 	return c, nil
 }
 
+// Owner is Resolve that waits while no host is ready: one that comes back
+// under a new session is registered before it is.
+func (m *Mesh) Owner(k owners.Key) (c Target) {
+	m.T.Helper()
+	m.Until("somebody owns "+k.String(), func() bool {
+		var err error
+		if c, err = m.Resolve(m.T.Context(), k); err != nil && !errors.Is(err, errNobody) {
+			m.T.Fatal(err)
+		}
+		return err == nil
+	})
+	return c
+}
+
 func (m *Mesh) place(ctx context.Context) (owners.Session, error) {
 	all, err := m.Store.Sessions(ctx)
 	if err != nil {
@@ -325,11 +339,7 @@ type Late struct {
 // Later makes one attempt and gives its answer when it comes.
 func (m *Mesh) Later(k owners.Key, method, path string) <-chan Late {
 	m.T.Helper()
-	c, err := m.Resolve(m.T.Context(), k)
-	if err != nil {
-		m.T.Fatal(err)
-	}
-	return m.LaterAt(k, c, method, path)
+	return m.LaterAt(k, m.Owner(k), method, path)
 }
 
 // LaterAt is Later for a target of the test's choice.
