@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"io"
 	"net/http"
 
 	"github.com/skewgate/skewgate/forward"
@@ -17,6 +19,15 @@ type attempt struct {
 	target  *Target
 	doubt   *doubt
 	refusal wire.Refusal
+}
+
+// do makes the attempt. The doubt ends with it: a request that is held
+// afterwards did not start, and the end of that host's session is not its end.
+func (a *attempt) do(ctx context.Context, body io.ReadCloser) forward.Result {
+	defer a.doubt.stop()
+	return a.forwarder().Do(ctx, a.w, a.r, forward.Attempt{
+		Addr: a.target.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
+	})
 }
 
 // head changes the outgoing request head.

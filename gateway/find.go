@@ -62,6 +62,9 @@ func (pinned) refused(ctx context.Context, c *call, t *Target, ref wire.Refusal,
 		c.hold.e.drop(t, ref.Token)
 	case !c.g.mayLive(t.SID):
 		c.hold.e.orphan(t)
+		if c.g.over.first(t.SID) {
+			c.g.pins.orphan(t.SID)
+		}
 	case c.hold.refusals == 0 || !c.hold.e.fresh(rereadUnreachable):
 		c.hold.e.drop(t, 0)
 	} // else: the store said just now, and again, that this host owns the object; the connection is tried again, not the store

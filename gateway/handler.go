@@ -18,8 +18,8 @@ import (
 type Gateway struct {
 	opt     Options
 	log     *slog.Logger
-	forward *forward.Forwarder // to hosts
-	plain   *forward.Forwarder // to upstreams of observed classes, which have no gate and no certificate of ours
+	forward Forwarder // to hosts
+	plain   Forwarder // to upstreams of observed classes, which have no gate and no certificate of ours
 	metrics *metrics
 
 	snap       atomic.Pointer[snapshot]
@@ -27,6 +27,7 @@ type Gateway struct {
 	held       heldBytes
 	hosts      hostReader
 	liveness   liveness
+	over       sessionsOver
 	storeSlots chan struct{}
 	drain      drain
 }
@@ -39,12 +40,14 @@ func New(o Options) *Gateway {
 	g := &Gateway{
 		opt:        o,
 		log:        o.Logger.With("gateway", o.ID),
-		forward:    forward.New(o.Forward),
+		forward:    o.Hosts,
 		plain:      forward.New(plain),
 		pins:       newPins(o.CachedPins),
 		storeSlots: make(chan struct{}, o.StoreCalls),
+		hosts:      hostReader{turn: make(chan struct{}, 1)},
+		liveness:   liveness{turn: make(chan struct{}, 1)},
 	}
-	g.metrics = newMetrics(o.Registry, g.pins)
+	g.metrics = newMetrics(o.Registry, g.pins, &g.held)
 	g.drain.init()
 	return g
 }
@@ -175,7 +178,7 @@ func (c *call) resolve(ctx context.Context) (*Target, error) {
 	}
 }
 
-func (c *call) forwarder() *forward.Forwarder {
+func (c *call) forwarder() Forwarder {
 	if c.req.Class.Mode == routing.ModeObserve {
 		return c.g.plain
 	}
@@ -190,10 +193,7 @@ func (c *call) send(ctx context.Context, t *Target) (again bool, err error) {
 	}
 	c.ev.Host, c.ev.ObjectVersion = t.Host, t.Version
 	a := attempt{call: c, target: t, doubt: c.g.watch(t, c.cancel)}
-	defer a.doubt.stop()
-	result := c.forwarder().Do(ctx, c.w, c.r, forward.Attempt{
-		Addr: t.Addr, Body: body, Head: a.head, Answer: a.answer, Trailer: a.trailer, RequestTrailer: passTrailer,
-	})
+	result := a.do(ctx, body)
 	switch result.Stage {
 	case forward.Delivered:
 		return false, a.finish(result)

@@ -45,6 +45,16 @@ func (b *heldBytes) of(class string) *atomic.Int64 {
 	return v.(*atomic.Int64)
 }
 
+// total counts over all classes.
+func (b *heldBytes) total() int64 {
+	sum := int64(0)
+	b.byClass.Range(func(_, n any) bool {
+		sum += n.(*atomic.Int64).Load()
+		return true
+	})
+	return sum
+}
+
 // hold is the bounded waiting of one request: for a pin, a host, the store.
 type hold struct {
 	g        *Gateway

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
@@ -12,15 +11,19 @@ import (
 // hostReader reads all sessions from the store at a bounded rate. Control
 // tells gateways of hosts; this is for when it is late, or gone.
 type hostReader struct {
-	mu   sync.Mutex
-	next time.Time // no reading before
+	turn chan struct{} // of capacity 1: holds a value while somebody reads
+	next time.Time     // no reading before
 }
 
 // refreshHosts takes the hosts from the store, and says whether d now has
 // others to choose from. It does nothing, and says no, when it did so a moment ago.
 func (g *Gateway) refreshHosts(ctx context.Context, d *decision) bool {
-	g.hosts.mu.Lock()
-	defer g.hosts.mu.Unlock()
+	select {
+	case g.hosts.turn <- struct{}{}:
+		defer func() { <-g.hosts.turn }()
+	case <-ctx.Done():
+		return false
+	}
 	if s := g.snap.Load(); s != d.snap { // somebody did, or control spoke
 		d.snap = s
 		return true

@@ -27,16 +27,21 @@ var errOwnerGone = errors.New("the host's session is over")
 
 // liveness knows which sessions are final, as of a moment ago.
 type liveness struct {
-	mu    sync.Mutex
+	turn  chan struct{} // of capacity 1: holds a value while somebody reads; who waits for it may give up
 	read  time.Time
 	final map[string]bool
 }
 
-// sessionFinal says whether a session is final. A store that does not answer says nothing.
+// sessionFinal says whether a session is final. A store that does not answer
+// says nothing, and whoever asks need not wait for it longer than ctx.
 func (g *Gateway) sessionFinal(ctx context.Context, sid string) bool {
 	l := &g.liveness
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return false
+	}
 	if time.Since(l.read) < livenessAge {
 		return l.final[sid]
 	}
@@ -57,10 +62,33 @@ func (g *Gateway) sessionFinal(ctx context.Context, sid string) bool {
 		}
 		l.final[s.ID] = true
 		if !known[s.ID] {
-			g.pins.forget(s.ID)
+			g.pins.orphan(s.ID)
 		}
 	}
 	return l.final[sid]
+}
+
+// sessionsOver remembers whose pins were orphaned. It is emptied when it is
+// full: to do so again is only a walk.
+type sessionsOver struct {
+	mu   sync.Mutex
+	sids map[string]bool
+}
+
+const maxSessionsOver = 1024
+
+// first says that sid was not met before.
+func (o *sessionsOver) first(sid string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sids[sid] {
+		return false
+	}
+	if o.sids == nil || len(o.sids) >= maxSessionsOver {
+		o.sids = map[string]bool{}
+	}
+	o.sids[sid] = true
+	return true
 }
 
 // doubt watches one attempt at a pinned host and ends it when the host's
@@ -73,9 +101,8 @@ type doubt struct {
 
 	mu    sync.Mutex
 	every time.Duration
-	over  bool               // the attempt has ended
-	still context.CancelFunc // ends the asking, while somebody asks
-	asks  sync.WaitGroup
+	over  bool                    // the attempt has ended
+	still context.CancelCauseFunc // ends the asking, while somebody asks
 }
 
 // watch begins to doubt; stop must be called when the attempt has ended.
@@ -101,16 +128,14 @@ func (d *doubt) answered() {
 }
 
 func (d *doubt) ask() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel, leave := d.g.drain.enter(context.Background())
+	defer leave()
 	d.mu.Lock()
 	if d.over {
 		d.mu.Unlock()
 		return
 	}
 	d.still = cancel
-	d.asks.Add(1)
-	defer d.asks.Done()
 	d.mu.Unlock()
 	final := d.g.sessionFinal(ctx, d.sid)
 	d.mu.Lock()
@@ -124,7 +149,7 @@ func (d *doubt) ask() {
 	}
 }
 
-// stop ends the watch, and waits for whoever asks the store just now.
+// stop ends the watch. Whoever asks the store just now ends soon, and is Drain's to wait for: the request is not held up.
 func (d *doubt) stop() {
 	if d == nil {
 		return
@@ -133,8 +158,7 @@ func (d *doubt) stop() {
 	d.over = true
 	d.timer.Stop()
 	if d.still != nil {
-		d.still()
+		d.still(nil)
 	}
 	d.mu.Unlock()
-	d.asks.Wait()
 }

@@ -25,7 +25,7 @@ type metrics struct {
 	callers, versions labels
 }
 
-func newMetrics(reg prometheus.Registerer, p *pins) *metrics {
+func newMetrics(reg prometheus.Registerer, p *pins, b *heldBytes) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skewgate_requests_total", Help: "Requests by class, caller version, object version and code; code is empty for success.",
@@ -57,7 +57,10 @@ func newMetrics(reg prometheus.Registerer, p *pins) *metrics {
 	cached := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "skewgate_cached_pins", Help: "Objects whose owner this gateway believes to know.",
 	}, func() float64 { return float64(p.len()) })
-	reg.MustRegister(m.requests, m.seconds, m.refusals, m.moves, m.guard, m.store, m.storeErrs, m.held, cached)
+	bytes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "skewgate_held_bytes", Help: "Bytes of request bodies that are kept now, to be sent again if a gate refuses.",
+	}, func() float64 { return float64(b.total()) })
+	reg.MustRegister(m.requests, m.seconds, m.refusals, m.moves, m.guard, m.store, m.storeErrs, m.held, cached, bytes)
 	return m
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -40,6 +41,12 @@ type Releaser interface {
 	Release(ctx context.Context, addr string, r wire.ReleaseRequest) (wire.ReleaseReply, error)
 }
 
+// Forwarder makes one attempt at one upstream; *forward.Forwarder is one.
+type Forwarder interface {
+	Do(ctx context.Context, w http.ResponseWriter, r *http.Request, a forward.Attempt) forward.Result
+	Close()
+}
+
 // Recorder takes the record of each finished request. Record must not block
 // and may keep the event.
 type Recorder interface {
@@ -62,6 +69,7 @@ type Options struct {
 	CallerIDs      *routing.SPIFFE       // nil: Skewgate-Caller of trusted peers says who calls; else certificates do
 	VersionHeader  string                // response header with the version, observe mode; Skewgate-Object-Version
 	Forward        forward.Options       // its TLS is for hosts; upstreams of observed classes are spoken to without
+	Hosts          Forwarder             // the way to hosts; nil: one made of Forward
 	CachedPins     int                   // 262144
 	StoreCalls     int                   // at a time; 256
 	HostRefresh    time.Duration         // at most one reading of all sessions in so long; 250ms
@@ -79,6 +87,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.VersionHeader == "" {
 		o.VersionHeader = wire.HeaderObjectVersion
+	}
+	if o.Hosts == nil {
+		o.Hosts = forward.New(o.Forward)
 	}
 	if o.CachedPins == 0 {
 		o.CachedPins = 1 << 18

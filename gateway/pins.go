@@ -120,10 +120,13 @@ func (e *pinEntry) drop(t *Target, floor int64) {
 // orphan is drop for a target whose session is over: the next resolve may take
 // the object from it without asking who owns it.
 func (e *pinEntry) orphan(t *Target) {
-	e.drop(t, 0)
+	ours := e.target.CompareAndSwap(t, nil)
 	e.mu.Lock()
-	e.lost = t
-	e.mu.Unlock()
+	defer e.mu.Unlock()
+	e.floor = max(e.floor, t.Token)
+	if ours {
+		e.lost = t
+	}
 }
 
 // orphaned gives what orphan left, once.
@@ -142,14 +145,15 @@ func (e *pinEntry) fresh(d time.Duration) bool {
 	return time.Since(e.read) < d
 }
 
-// forget drops every pin of a session that is over.
-func (p *pins) forget(sid string) {
+// orphan orphans every pin of a session that is over, so that nobody else
+// finds out by dialling its host.
+func (p *pins) orphan(sid string) {
 	for i := range p.shards {
 		s := &p.shards[i]
 		s.mu.RLock()
 		for _, e := range s.m {
 			if t := e.target.Load(); t != nil && t.SID == sid {
-				e.target.CompareAndSwap(t, nil)
+				e.orphan(t)
 			}
 		}
 		s.mu.RUnlock()

@@ -43,7 +43,7 @@ func (t *Table) Match(escapedPath string) (Match, error) {
 	}
 	leaf, rawID := t.routes.find(escapedPath[1:], "")
 	if leaf == nil {
-		return Match{}, ErrNoRoute
+		return Match{}, fmt.Errorf("%w; %s", ErrNoRoute, t.served())
 	}
 	m := Match{Class: leaf.class, Route: leaf.template, HasID: leaf.hasID}
 	if !leaf.hasID {
@@ -55,6 +55,25 @@ func (t *Table) Match(escapedPath string) (Match, error) {
 	}
 	m.ID = id
 	return m, nil
+}
+
+// servedShown is how many services and routes an error names.
+const servedShown = 8
+
+// served says what there is, for whom it is not.
+func (t *Table) served() string {
+	var all []string
+	for i := range t.spec.Classes {
+		all = append(append(all, t.spec.Classes[i].Services...), t.spec.Classes[i].Routes...)
+	}
+	if len(all) == 0 {
+		return "no class has a service or a route"
+	}
+	more := ""
+	if n := len(all) - servedShown; n > 0 {
+		all, more = all[:servedShown], fmt.Sprintf(" and %d more", n)
+	}
+	return "served are " + strings.Join(all, ", ") + more
 }
 
 // node is one segment of the routes' tree.

@@ -127,6 +127,9 @@ func (t Template) Covers(o Template) bool {
 	for i := range max(len(t.Segments), len(o.Segments)) {
 		a, inT := t.at(i)
 		b, inO := o.at(i)
+		if i == 0 && b.Kind == segmentRest {
+			b.Kind = SegmentID // a path has a first segment, be it an empty one
+		}
 		if !inT || !inO || !a.takesAll(b) {
 			return false
 		}

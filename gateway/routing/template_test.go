@@ -143,6 +143,24 @@ func TestTemplatesSayWhatTheTreeDoes(t *testing.T) {
 	})
 }
 
+// Every path has a first segment, so {id} takes what ** takes there, and only there.
+func TestCoversAtTheFirstSegment(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/{id}/**", "/**", true},
+		{"/**", "/{id}/**", true},
+		{"/*/**", "/**", false},
+		{"/{id}", "/**", false},
+		{"/a/{id}/**", "/a/**", false},
+	} {
+		if got := mustParse(t, c.a).Covers(mustParse(t, c.b)); got != c.want {
+			t.Errorf("%s covers %s: %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
 // FuzzParseTemplate: whatever is accepted takes the path that is made of it,
 // as a client would send it and net/http would read it.
 func FuzzParseTemplate(f *testing.F) {
