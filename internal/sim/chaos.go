@@ -120,10 +120,7 @@ func (w *world) crash(d dice) {
 	}
 	g := w.gateways[d.IntN(gateways)]
 	w.check.faulted("gateway-restart", g.name)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	clear(g.cache)
-	clear(g.floor)
+	g.restart()
 }
 
 // stepClock moves the store's clock.
@@ -195,7 +192,7 @@ func (w *world) cordon(d dice) {
 	if len(all) == 0 {
 		return
 	}
-	slices.SortFunc(all, func(a, b owners.Session) int { return strings.Compare(a.Name+a.Addr+a.ID, b.Name+b.Addr+b.ID) })
+	all = byName(all)
 	sid := all[d.IntN(len(all))].ID
 	w.check.faulted("cordon", g.name)
 	w.wg.Go(func() {
@@ -214,8 +211,8 @@ func (w *world) moves(stop <-chan struct{}) {
 	if !w.c.has("moves") {
 		return
 	}
-	d := w.dice(3)
-	d.every(stop, 30*time.Millisecond, 500*time.Millisecond, func() {
+	d, busy := w.dice(3), time.Duration(max(1, w.c.Busy))
+	d.every(stop, 30*time.Millisecond/busy, 500*time.Millisecond/busy, func() {
 		g, k := w.gateways[d.IntN(gateways)], object(d.Int64N(objects))
 		mode, deadline := wire.ReleaseNow, d.span(50*time.Millisecond, time.Second)
 		if d.IntN(4) == 0 {
@@ -230,12 +227,11 @@ func (w *world) moves(stop <-chan struct{}) {
 			w.check.faulted("late-release", k.String())
 		}
 		w.wg.Go(func() {
-			pin, sess, found, err := g.store.Pin(g.ctx, k)
-			if err != nil || !found || pin.State != owners.Owned {
+			r, ok := g.route(k)
+			if !ok {
 				return
 			}
 			w.check.faulted("move", k.String())
-			r := route{sess.Addr, pin.SID, pin.Token}
 			if again >= 0 {
 				w.later(again, func() { g.release(k, r, mode, deadline) })
 			}
@@ -271,4 +267,11 @@ func (w *world) rollouts(stop <-chan struct{}) {
 			}
 		})
 	})
+}
+
+// byName puts sessions in an order that a seed repeats as far as their names go; ids are random.
+func byName(all []owners.Session) []owners.Session {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b owners.Session) int { return strings.Compare(a.Name+a.Addr+a.ID, b.Name+b.Addr+b.ID) })
+	return all
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +33,9 @@ type check struct {
 	made    map[string]string           // of a value that is to be written: the one it was made of
 	parent  map[string]string           // of a written value: the one it replaced
 	ops     map[string][]*op
+	unsent  map[string]bool         // requests of which their client was told that they did not start
+	held    map[string]map[*op]bool // by gateway: requests that are inside of it
+	moves   map[string]*moved       // by object
 	history *history
 	calmAt  time.Time
 	bound   time.Duration // for the first answer after calmAt
@@ -52,20 +54,11 @@ type mint struct {
 	planned bool // the owner before had released
 }
 
-type op struct {
-	write      bool
-	id         string
-	begin, end time.Time
-	eras       [2]int // at begin and end
-	done       bool
-	a          answer
-}
-
 func newCheck(w *world) *check {
 	return &check{
 		w: w, highest: map[string]int64{}, running: map[string][]*running{}, minted: map[string]map[int64]mint{},
 		user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, made: map[string]string{}, parent: map[string]string{},
-		ops: map[string][]*op{}, history: newHistory(w.c.History), broken: map[string][]string{},
+		ops: map[string][]*op{}, unsent: map[string]bool{}, held: map[string]map[*op]bool{}, moves: map[string]*moved{}, history: newHistory(w.c.History), broken: map[string][]string{},
 		stats: Stats{Faults: map[string]int{}},
 	}
 }
@@ -156,13 +149,19 @@ func (c *check) crashed(i *instance) {
 // pinWritten sees every write of a pin: fields and values as they were, and as they become.
 func (c *check) pinWritten(key string, before, after []string) {
 	was, is := pairs(before), pairs(after)
-	if is["s"] != "o" {
-		return
-	}
 	o := strings.TrimPrefix(key, "{p0}:pin:")
 	token, _ := strconv.ParseInt(is["t"], 10, 64)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if is["s"] == "r" || is["s"] == "o" && was["s"] == "o" { // released, or taken over from a session that is over
+		if c.moves[o] == nil {
+			c.moves[o] = &moved{}
+		}
+		c.moves[o].at = append(c.moves[o].at, time.Now())
+	}
+	if is["s"] != "o" {
+		return
+	}
 	if c.minted[o] == nil {
 		c.minted[o] = map[int64]mint{}
 	}
@@ -228,7 +227,15 @@ func pairs(list []string) map[string]string {
 func (c *check) attempt(k owners.Key, id, of string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ran(k.String(), id)
 	c.made[id] = of
+}
+
+// ran says that a request's handler runs. Needs mu.
+func (c *check) ran(k, id string) {
+	if c.unsent[id] {
+		c.breaks("unsent", "%s: %s runs, and its client was told that it did not start", k, id)
+	}
 }
 
 func (c *check) eraNow() int {
@@ -257,52 +264,6 @@ func (c *check) faulted(kind, where string) {
 	c.fault(kind, where)
 }
 
-func (c *check) count(f func(s *Stats)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f(&c.stats)
-}
-
-// begin, end, lost and shed are a client's request: made, answered, of unknown outcome, given up unsent.
-func (c *check) begin(k owners.Key, write bool, id string) *op {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := &op{write: write, id: id, begin: time.Now()}
-	o.eras[0] = c.era
-	c.history.add("asked", k.String(), id, strconv.FormatBool(write))
-	c.ops[k.String()] = append(c.ops[k.String()], o)
-	return o
-}
-
-func (c *check) end(o *op, a answer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o.done, o.a, o.end = true, a, time.Now()
-	o.eras[1] = c.era
-	c.history.add("answered", o.id, strconv.FormatInt(a.ver, 10), a.id)
-	c.stats.OK++
-}
-
-func (c *check) lost(o *op) {
-	c.count(func(s *Stats) { c.history.add("unknown", o.id); s.Unknown++ })
-}
-
-func (c *check) shed(o *op) {
-	c.count(func(s *Stats) { c.history.add("shed", o.id); s.Shed++ })
-}
-
-// calmed says that the faults have ended, perhaps while nobody may acquire.
-func (c *check) calmed(holding bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.calmAt = time.Now()
-	const poll = time.Second // with nobody registered; else a fifteenth of the shortest lease
-	c.bound = owners.WatchSpan(leaseMax) + 2*poll + 500*time.Millisecond
-	if holding {
-		c.bound += owners.WatchSpan(leaseMax) + 2*poll
-	}
-}
-
 // result checks the answers and gives everything.
 func (c *check) result() Result {
 	last, about := map[string]string{}, map[string]string{}
@@ -316,7 +277,12 @@ func (c *check) result() Result {
 	for _, k := range slices.Sorted(maps.Keys(c.ops)) {
 		c.order(k, c.ops[k])
 	}
+	c.heldBytes()
 	if c.w.quiet.Load() { // not when the first violation ended the run
+		c.planned()
+		for _, g := range c.w.gateways {
+			c.emptied(g)
+		}
 		for _, k := range slices.Sorted(maps.Keys(c.ops)) {
 			c.kept(k, last[k], c.ops[k])
 		}
@@ -325,69 +291,4 @@ func (c *check) result() Result {
 	c.stats.Records, c.stats.Hash = c.history.records, c.history.sum()
 	c.stats.Refused = int(c.refusals.Load())
 	return Result{c.stats, c.broken}
-}
-
-// whole says that the answer and what it was made of belong to one life of the store.
-func (o *op) whole() bool { return o.done && o.eras[0] == o.eras[1] && o.a.era == o.eras[0] }
-
-// order is I6 for a register whose versions count: later requests see no lower
-// version, and each write has a version of its own. Needs mu.
-func (c *check) order(k string, list []*op) {
-	var ops []*op
-	for _, o := range list {
-		if o.whole() {
-			ops = append(ops, o)
-		}
-	}
-	ends := append([]*op(nil), ops...)
-	sort.Slice(ops, func(i, j int) bool { return ops[i].begin.Before(ops[j].begin) })
-	sort.Slice(ends, func(i, j int) bool { return ends[i].end.Before(ends[j].end) })
-	highest, n, written := map[int]int64{}, 0, map[string]string{}
-	for _, o := range ops {
-		for n < len(ends) && ends[n].end.Before(o.begin) {
-			highest[ends[n].a.era] = max(highest[ends[n].a.era], ends[n].a.ver)
-			n++
-		}
-		h := highest[o.a.era]
-		if o.a.ver < h || o.write && o.a.ver == h && h > 0 {
-			c.breaks("I6", "%s: version %d (write %v) asked at %s after %d was told", k, o.a.ver, o.write, o.begin.Format("15:04:05.000000"), h)
-		}
-		if o.write {
-			at := fmt.Sprint(o.a.era, o.a.ver)
-			if by, ok := written[at]; ok {
-				c.breaks("I6", "%s: version %d is of %s and of %s", k, o.a.ver, by, o.id)
-			}
-			written[at] = o.id
-		}
-	}
-}
-
-// kept is I5: every acknowledged write is an ancestor of the state. Needs mu.
-func (c *check) kept(k, id string, list []*op) {
-	in := map[string]bool{}
-	for ; id != "" && !in[id]; id = c.parent[id] {
-		in[id] = true
-	}
-	for _, o := range list {
-		if o.write && o.whole() && o.a.era == c.era && !in[o.id] {
-			c.breaks("I5", "%s: the acknowledged write %s (version %d) of %s is not in the state", k, o.id, o.a.ver, o.begin.Format("15:04:05.000000"))
-		}
-	}
-}
-
-// recovery is I7. Needs mu.
-func (c *check) recovery(about map[string]string) {
-	for i := range int64(objects) {
-		k := object(i).String()
-		first := time.Duration(-1)
-		for _, o := range c.ops[k] {
-			if o.done && o.end.After(c.calmAt) && (first < 0 || o.end.Sub(c.calmAt) < first) {
-				first = o.end.Sub(c.calmAt)
-			}
-		}
-		c.stats.Recovery = max(c.stats.Recovery, first)
-		if first < 0 || first > c.bound {
-			c.breaks("I7", "%s: first answer %v after the faults, bound %v; %s", k, first, c.bound, about[k])
-		}
-	}
 }

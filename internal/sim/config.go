@@ -18,7 +18,7 @@ type Config struct {
 	Writes float64       // share of requests that write
 	Rate   int64         // how many times as often calls are lost or late; 0 is once
 	Gap    time.Duration // longest time between two requests of a gateway; 0 is 15ms
-	Busy   int64         // how many times as often nodes and the store fail; 0 is once
+	Busy   int64         // how many times as often nodes and the store fail and objects move; 0 is once
 	Brief  bool          // the run ends with the faults: no calm, no recovery
 	Weak   Weakness
 
@@ -34,25 +34,29 @@ var AllFaults = []string{
 
 // Weakness removes protections, for negative controls.
 type Weakness struct {
-	Host    []faults.Protection
-	Scripts [][2]string // text of a script, and what it becomes
-	NoWait  bool        // WAIT answers at once
-	NoFence bool        // every activation has the same fence
-	TTL     bool        // sessions die by the store's clock
-	NoHold  bool        // the epoch opens as soon as it has begun
-	Roomy   bool        // hosts remember every released object, so that no watermark stands in for one
+	Host     []faults.Protection
+	Scripts  [][2]string // text of a script, and what it becomes
+	NoWait   bool        // WAIT answers at once
+	NoFence  bool        // every activation has the same fence
+	TTL      bool        // sessions die by the store's clock
+	NoHold   bool        // the epoch opens as soon as it has begun
+	NoCaps   bool        // gateways hold as much as comes
+	NoResend bool        // gateways take a refusal for an answer
+	Resend   bool        // gateways take an unknown outcome for a request that was not sent
+	Roomy    bool        // hosts remember every released object, so that no watermark stands in for one
 }
 
 // none says that nothing is removed.
 func (w Weakness) none() bool {
-	return len(w.Host) == 0 && len(w.Scripts) == 0 && !w.NoWait && !w.NoFence && !w.TTL && !w.NoHold && !w.Roomy
+	return len(w.Host) == 0 && len(w.Scripts) == 0 && !w.NoWait && !w.NoFence && !w.TTL && !w.NoHold && !w.Roomy && !w.NoCaps && !w.NoResend && !w.Resend
 }
 
 // and is what either removes.
 func (w Weakness) and(x Weakness) Weakness {
 	return Weakness{
 		Host: slices.Concat(w.Host, x.Host), Scripts: slices.Concat(w.Scripts, x.Scripts), NoWait: w.NoWait || x.NoWait,
-		NoFence: w.NoFence || x.NoFence, TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, Roomy: w.Roomy || x.Roomy,
+		NoFence: w.NoFence || x.NoFence, TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, Roomy: w.Roomy || x.Roomy, NoCaps: w.NoCaps || x.NoCaps,
+		NoResend: w.NoResend || x.NoResend, Resend: w.Resend || x.Resend,
 	}
 }
 
@@ -68,19 +72,49 @@ func (c Config) String() string {
 	return fmt.Sprintf("-sim.seed=%d -sim.time=%v -sim.faults=%s", c.Seed, c.Time, strings.Join(c.Faults, ","))
 }
 
+// planned says that nothing happens but what operators do, and copies of requests.
+func (c Config) planned() bool {
+	for _, f := range c.Faults {
+		switch f {
+		case "moves", "rollouts", "cordon", "repeats", "hasty", "drift":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// heldPerObject is how many requests of one object a gateway may hold: few, so
+// that the bound matters, and the default of mesh files where no request may fail.
+func (c Config) heldPerObject() int {
+	if c.planned() {
+		return 256
+	}
+	return 12
+}
+
+// heldBytes is what a gateway may keep of bodies: little, so that the bound
+// matters, but where no request may fail.
+func (c Config) heldBytes() int64 {
+	if c.planned() {
+		return 1 << 20
+	}
+	return 16 << 10
+}
+
 func (c Config) has(fault string) bool { return slices.Contains(c.Faults, fault) }
 
 // What the simulated mesh is made of. Leases are the shortest there are, so
 // that much happens in little time.
 const (
-	objects       = 5
-	gateways      = 3
-	hosts         = 4
-	leaseMin      = time.Second
-	leaseMax      = 2 * time.Second
-	holdFor       = 5 * time.Second
-	calmTime      = 10 * time.Second // above every bound of I7
-	replicas      = 1
-	heldPerObject = 12              // requests that wait at one gateway; more are given up
-	sendLimit     = 4 * time.Second // how long a gateway waits for an answer
+	objects   = 5
+	gateways  = 3
+	hosts     = 4
+	leaseMin  = time.Second
+	leaseMax  = 2 * time.Second
+	holdFor   = 5 * time.Second
+	calmTime  = 10 * time.Second // above every bound of I7
+	bodyMax   = 2 << 10          // of a request that writes
+	replicas  = 1
+	sendLimit = 4 * time.Second // how long a gateway waits for an answer
 )

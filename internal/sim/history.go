@@ -58,14 +58,18 @@ func (h *history) sum() string { return hex.EncodeToString(h.h.Sum(nil)[:16]) }
 
 // Stats count what happened.
 type Stats struct {
-	Events     int // handlers that began
-	OK         int // requests that were answered
-	Unknown    int // requests whose outcome nobody told
-	Shed       int // requests given up unsent
-	Refused    int // attempts that a gate refused, or that reached nobody
-	Moves      int // owners that followed one that had released
-	Mints      int // owners
-	Duplicates int // tokens minted twice, after a rollback; none may be used twice
+	Events     int   // handlers that began
+	OK         int   // requests that were answered
+	Unknown    int   // requests whose outcome nobody told
+	Shed       int   // requests given up unsent
+	Attempts   int   // at hosts
+	Resends    int   // of them, of requests that had been refused or had reached nobody
+	Held       int   // most requests of one object that one gateway held
+	HeldBytes  int64 // most bytes that one gateway provably kept
+	Refused    int   // attempts that a gate refused, or that reached nobody
+	Moves      int   // owners that followed one that had released
+	Mints      int   // owners
+	Duplicates int   // tokens minted twice, after a rollback; none may be used twice
 	Faults     map[string]int
 	Recovery   time.Duration // of the slowest object after the faults
 	Records    int           // of the history
@@ -78,6 +82,9 @@ func (s *Stats) add(x Stats) {
 	s.Unknown += x.Unknown
 	s.Shed += x.Shed
 	s.Refused += x.Refused
+	s.Attempts += x.Attempts
+	s.Resends += x.Resends
+	s.Held, s.HeldBytes = max(s.Held, x.Held), max(s.HeldBytes, x.HeldBytes)
 	s.Moves += x.Moves
 	s.Mints += x.Mints
 	s.Duplicates += x.Duplicates
@@ -99,6 +106,7 @@ func (s Stats) String() string {
 		n    int
 	}{
 		{"events", s.Events}, {"answered", s.OK}, {"unknown", s.Unknown}, {"shed", s.Shed}, {"refused", s.Refused},
+		{"resends", s.Resends}, {"held", s.Held}, {"heldbytes", int(s.HeldBytes)},
 		{"owners", s.Mints}, {"moves", s.Moves}, {"duplicates", s.Duplicates}, {"records", s.Records},
 	} {
 		b.WriteString(f.name + "=" + strconv.Itoa(f.n) + " ")

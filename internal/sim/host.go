@@ -100,6 +100,9 @@ func (m *machine) boot() {
 func (m *machine) exited(i *instance) {
 	m.mu.Lock()
 	mine := m.inst == i && !m.w.over.Load()
+	if mine { // nothing is there to crash meanwhile, which would start a process of its own
+		m.inst, m.off = nil, true
+	}
 	m.mu.Unlock()
 	if mine {
 		time.Sleep(100 * time.Millisecond)
@@ -234,7 +237,7 @@ type cell struct {
 
 func (c *cell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d := c.i.node.span(500*time.Microsecond, 6*time.Millisecond)
-	if c.i.node.num(400) == 0 {
+	if c.i.node.num(400) == 0 && !c.i.w().calm.Load() {
 		d += c.i.node.span(0, 600*time.Millisecond)
 	}
 	time.Sleep(d)

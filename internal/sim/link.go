@@ -61,7 +61,7 @@ func (l *link) carry(from, to net.Conn, reply bool) {
 	l.n.w.wg.Go(func() {
 		lost := false
 		for c := range sent {
-			time.Sleep(time.Until(c.at))
+			l.n.travel(c.at)
 			// A lost answer: the client waits until its timeout, and closes.
 			if !lost && reply && l.n.one("drops", 150) {
 				l.n.w.check.faulted("lost-reply", l.n.name)

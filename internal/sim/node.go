@@ -63,6 +63,17 @@ func (n *node) stand() {
 	}
 }
 
+// travel waits until a message is there; none is late when the faults are over.
+func (n *node) travel(until time.Time) {
+	for d := time.Until(until); d > 0; d = time.Until(until) {
+		if n.w.calm.Load() {
+			d = min(d, time.Millisecond)
+			until = time.Now().Add(d)
+		}
+		time.Sleep(min(d, 20*time.Millisecond))
+	}
+}
+
 // reaches says whether the node's messages get anywhere, and to the store.
 func (n *node) reaches() (network, store bool) {
 	n.mu.Lock()

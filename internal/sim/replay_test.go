@@ -6,15 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
 
 // TestReplay builds this package for a machine with one thread, whose clock
-// and random numbers are fixed (testdata/run.js), and runs one seed twice: the
-// histories are the same, record by record. Another seed has another history.
+// and random numbers are fixed (testdata/run.js), and runs one seed
+// twice, and one negative control: the histories are the same, record by record. Another seed has another history.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	wasm := filepath.Join(dir, "sim.wasm")
 	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", wasm, ".")
@@ -26,10 +28,10 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(name, seed string) (out, history string) {
+	run := func(name, seed string, args ...string) (out, history string) {
 		file := filepath.Join(dir, name)
-		cmd := exec.Command("node", "--stack-size=8192", "testdata/run.js", strings.TrimSpace(string(goroot)), wasm,
-			"-test.run=^TestSeed$", "-test.timeout=0", "-sim.seed="+seed, "-sim.time=3s", "-sim.brief", "-sim.history="+file)
+		cmd := exec.Command("node", append([]string{"--stack-size=8192", "testdata/run.js", strings.TrimSpace(string(goroot)), wasm,
+			"-test.run=^TestSeed$", "-test.timeout=0", "-sim.seed=" + seed, "-sim.history=" + file}, args...)...)
 		b, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("seed %s: %v (Node.js 18 or later must be installed)\n%s", seed, err, b)
@@ -40,17 +42,46 @@ func TestReplay(t *testing.T) {
 		}
 		return string(b), string(h)
 	}
-	var outs, histories [3]string
-	var runs sync.WaitGroup
-	for i, seed := range []string{"7", "7", "8"} {
-		runs.Go(func() { outs[i], histories[i] = run(string(rune('a'+i)), seed) })
+	runs := []struct {
+		seed string
+		args []string
+	}{
+		{"7", []string{"-sim.time=2s", "-sim.brief"}},
+		{"7", []string{"-sim.time=2s", "-sim.brief"}},
+		{"8", []string{"-sim.time=1s", "-sim.brief"}},
+		{"1", []string{"-sim.control=" + replayed}},
+		{"1", []string{"-sim.control=" + replayed}},
 	}
-	runs.Wait()
+	outs, histories := make([]string, len(runs)), make([]string, len(runs))
+	var all sync.WaitGroup
+	for i, r := range runs {
+		all.Go(func() { outs[i], histories[i] = run(strconv.Itoa(i), r.seed, r.args...) })
+	}
+	all.Wait()
 	if t.Failed() {
 		return
 	}
-	t.Log(outs[0])
-	a, b := strings.Split(histories[0], "\n"), strings.Split(histories[1], "\n")
+	t.Log(outs[0], outs[3])
+	same(t, histories[0], histories[1])
+	same(t, histories[3], histories[4])
+	if outs[0] != outs[1] || outs[3] != outs[4] {
+		t.Errorf("one seed gave\n%s\nand\n%s, or\n%s\nand\n%s", outs[0], outs[1], outs[3], outs[4])
+	}
+	if !strings.Contains(outs[3], "I1a broke") {
+		t.Errorf("the control broke nothing: %s", outs[3])
+	}
+	if histories[0] == histories[2] {
+		t.Error("two seeds have one history")
+	}
+}
+
+// replayed is the control that is run twice; I1a must break.
+const replayed = "no released[]"
+
+// same says where two histories differ.
+func same(t *testing.T, one, other string) {
+	t.Helper()
+	a, b := strings.Split(one, "\n"), strings.Split(other, "\n")
 	if len(a) < 1000 {
 		t.Fatalf("a history of %d records says little", len(a))
 	}
@@ -58,11 +89,5 @@ func TestReplay(t *testing.T) {
 		if i >= len(b) || a[i] != b[i] {
 			t.Fatalf("the histories of one seed differ at record %d: %q", i, a[i])
 		}
-	}
-	if outs[0] != outs[1] {
-		t.Errorf("one seed gave\n%s\nand\n%s", outs[0], outs[1])
-	}
-	if histories[0] == histories[2] {
-		t.Error("two seeds have one history")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ var (
 func TestMain(m *testing.M) {
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // its goroutine must not belong to a simulation
 	redis.SetLogger(silent{})
+	debug.SetGCPercent(400) // scripts leave much behind, and little stays
 	os.Exit(m.Run())
 }
 
@@ -55,8 +57,10 @@ var rows = map[string]string{
 
 // TestInvariants is the fixed share of the simulation that every test run does.
 func TestInvariants(t *testing.T) {
+	t.Parallel()
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := Config{Seed: 1, Time: 5 * time.Second, Writes: .3, Faults: strings.Fields(rows[name])}
 			if name == "everything" {
 				c.Time = 20 * time.Second

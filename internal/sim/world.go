@@ -27,7 +27,7 @@ type world struct {
 	flushed  time.Time // when the store lost everything last; of the loop that makes faults
 	mu       sync.Mutex
 	machines []*machine // one for each host name; what runs there changes
-	gateways []*gateway
+	gateways []*proxy
 
 	wg sync.WaitGroup // everything the simulation started
 }
@@ -48,11 +48,12 @@ func Run(t *testing.T, c Config) Result {
 			m.boot()
 		}
 		for i := range gateways {
-			w.gateways = append(w.gateways, newGateway(w, i))
+			w.gateways = append(w.gateways, newProxy(w, i))
 		}
 		for _, g := range w.gateways {
 			g.start()
 		}
+		w.wg.Go(w.check.watchHeld)
 		w.live()
 		r = w.check.result()
 		w.stop()
