@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,7 +54,8 @@ type check struct {
 	judge    *judge
 	hits     []*hit
 	grids    map[*class]*grid
-	total    *grid
+	total    *grid  // who meets whom, over all classes
+	order    string // safe for all classes
 	labels   []string
 }
 
@@ -89,7 +91,11 @@ func (k *check) prepare(versions []Version) {
 		if v.App == "" && v.Set.Manifest != nil {
 			v.App = v.Set.Manifest.App
 		}
-		k.versions = append(k.versions, &version{Version: v, universe: universeOf(v.Set)})
+		x := &version{Version: v, universe: universeOf(v.Set)}
+		if k.opts.matrix { // two inputs are an old and a new version, whatever they call themselves
+			x.rolledOutAs = v.App
+		}
+		k.versions = append(k.versions, x)
 		k.labels = append(k.labels, v.Name)
 	}
 	if !k.opts.matrix {
@@ -166,6 +172,7 @@ func (k *check) compare(ctx context.Context) ([]journey, error) {
 		return nil, err
 	}
 	k.judge.markDirty()
+	k.notices = append(k.notices, k.judge.renameNotices()...)
 	k.notices = append(k.notices, k.expressionNotices()...)
 	return journeys, nil
 }
@@ -207,19 +214,21 @@ func (k *check) prove(ctx context.Context, journeys []journey) error {
 			return err
 		}
 	}
+	k.notices = append(k.notices, k.brokenRules()...)
 	return nil
 }
 
 // meet says which versions may meet, for each class and for all.
 func (k *check) meet() {
-	k.total = newGrid(k.classes...)
+	k.total = newGrid(k.versions, k.classes...)
 	for _, c := range k.classes {
-		k.grids[c] = newGrid(c)
+		k.grids[c] = newGrid(k.versions, c)
 	}
 	for _, h := range k.hits {
 		k.total.note(h)
 		k.grids[h.class].note(h)
 	}
+	k.order = orderOf(slices.Collect(maps.Values(k.grids))...)
 }
 
 // report says what was found.
@@ -228,7 +237,7 @@ func (k *check) report() *report.Report {
 		APIVersion: report.APIVersion, Kind: report.KindReport,
 		Old: k.versions[0].Name, New: k.versions[len(k.versions)-1].Name,
 		Window: string(k.window), Strict: k.opts.Strict,
-		Order: k.total.order(), Rollback: k.total.rollback(),
+		Order: k.order, Rollback: k.total.rollback(),
 		Pairs: k.pairs(k.total), State: k.states(k.total),
 		Findings: []report.Finding{}, Notices: k.notices,
 	}

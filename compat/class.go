@@ -27,7 +27,8 @@ type Version struct {
 // oldest first.
 type version struct {
 	Version
-	universe *universe
+	universe    *universe
+	rolledOutAs string // the app whose versions it is older or newer than; empty: not known
 }
 
 // class is one class over all versions. A version that is missing from
@@ -36,15 +37,16 @@ type class struct {
 	name      string
 	encodings []Encoding
 	services  []protoreflect.FullName
-	state     []protoreflect.FullName
-	messages  bool // every message is request, response and state
+	state     []protoreflect.FullName         // of all versions
+	ownState  map[int][]protoreflect.FullName // of those whose manifest lists any
+	messages  bool                            // every message is request, response and state
 	opaque    bool
 	workers   map[int]Profile
 	objects   map[int]Profile
 }
 
 func newClass(name string) *class {
-	return &class{name: name, workers: make(map[int]Profile), objects: make(map[int]Profile)}
+	return &class{name: name, ownState: make(map[int][]protoreflect.FullName), workers: make(map[int]Profile), objects: make(map[int]Profile)}
 }
 
 // AllMessages is the class that --all-messages makes of an input.
@@ -61,7 +63,7 @@ func classesOf(versions []*version, opts Options, unchanged func() []schema.Unch
 	case hasManifest(versions) && len(opts.Services) == 0 && len(opts.State) == 0:
 		classes, notices = declared(versions, opts)
 	default:
-		classes = undeclared(versions, opts, unchanged())
+		classes, notices = undeclared(versions, opts, unchanged())
 	}
 	classes, err := opts.selected(classes)
 	if err != nil {
@@ -76,6 +78,9 @@ func classesOf(versions []*version, opts Options, unchanged func() []schema.Unch
 		return nil, nil, usageError{"nothing to check: the input has no service", "--state MESSAGE checks a message, --all-messages every message"}
 	}
 	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.name, b.name) })
+	notices = slices.DeleteFunc(notices, func(n report.Notice) bool { // of a class that was not asked for
+		return !slices.ContainsFunc(classes, func(c *class) bool { return c.name == n.Class })
+	})
 	return classes, notices, nil
 }
 
@@ -155,6 +160,9 @@ func declared(versions []*version, opts Options) ([]*class, []report.Notice) {
 		for name, x := range m.Exports {
 			c := get(name)
 			c.take(x)
+			for _, s := range x.State {
+				c.ownState[i] = appendNew(c.ownState[i], protoreflect.FullName(s))
+			}
 			if v.Object {
 				c.objects[i] = opts.profile(m)
 			}
@@ -242,8 +250,45 @@ func (c *class) knownBy(v *version) bool {
 }
 
 // undeclared makes each service, and each state message that was asked for, a
-// class of its own.
-func undeclared(versions []*version, opts Options, unchanged []schema.Unchanged) []*class {
+// class of its own. State messages that not every version has are one class:
+// one of them may be what another one was called.
+func undeclared(versions []*version, opts Options, unchanged []schema.Unchanged) ([]*class, []report.Notice) {
+	var classes []*class
+	for _, name := range undeclaredServices(versions, opts, unchanged) {
+		c := newClass(string(name))
+		c.services = []protoreflect.FullName{name}
+		classes = append(classes, c)
+	}
+	var strays []protoreflect.FullName
+	for _, s := range opts.State {
+		name := protoreflect.FullName(s)
+		if !everywhere(name, versions, unchanged) {
+			strays = appendNew(strays, name)
+			continue
+		}
+		c := newClass(s)
+		c.state = []protoreflect.FullName{name}
+		classes = append(classes, c)
+	}
+	var notices []report.Notice
+	if len(strays) > 0 {
+		slices.Sort(strays)
+		c := newClass(joinNames(strays))
+		c.state = strays
+		classes = append(classes, c)
+		if len(strays) == 1 {
+			notices = append(notices, strayNotice(strays[0], versions))
+		}
+	}
+	for _, c := range classes {
+		c.everyone(versions, opts)
+	}
+	return classes, notices
+}
+
+// undeclaredServices are those that were asked for, else all, unless only
+// state was asked for.
+func undeclaredServices(versions []*version, opts Options, unchanged []schema.Unchanged) []protoreflect.FullName {
 	names := make(map[protoreflect.FullName]bool)
 	for _, s := range opts.Services {
 		names[protoreflect.FullName(s)] = true
@@ -260,21 +305,32 @@ func undeclared(versions []*version, opts Options, unchanged []schema.Unchanged)
 			}
 		}
 	}
-	var classes []*class
-	for name := range names {
-		c := newClass(string(name))
-		c.services = []protoreflect.FullName{name}
-		classes = append(classes, c)
+	return slices.Collect(maps.Keys(names))
+}
+
+func everywhere(message protoreflect.FullName, versions []*version, unchanged []schema.Unchanged) bool {
+	return slices.ContainsFunc(unchanged, func(u schema.Unchanged) bool { return u.Message && u.Name == message }) ||
+		!slices.ContainsFunc(versions, func(v *version) bool { return v.Set.Message(message) == nil })
+}
+
+func joinNames(names []protoreflect.FullName) string {
+	var text []string
+	for _, n := range names {
+		text = append(text, string(n))
 	}
-	for _, s := range opts.State {
-		c := newClass(s)
-		c.state = []protoreflect.FullName{protoreflect.FullName(s)}
-		classes = append(classes, c)
+	return strings.Join(text, ", ")
+}
+
+// strayNotice says that a state message has nothing to be compared with.
+func strayNotice(name protoreflect.FullName, versions []*version) report.Notice {
+	var lack []string
+	for _, v := range versions {
+		if v.Set.Message(name) == nil {
+			lack = append(lack, v.Name)
+		}
 	}
-	for _, c := range classes {
-		c.everyone(versions, opts)
-	}
-	return classes
+	return report.Notice{Kind: report.NotChecked, Class: string(name), Message: fmt.Sprintf(
+		"%s has no message %s: if it has another name there, name both and they are compared: --state %s --state OTHER", strings.Join(lack, ", "), name, name)}
 }
 
 func (c *class) everyone(versions []*version, opts Options) {

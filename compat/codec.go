@@ -53,6 +53,9 @@ func readAs(data []byte, md protoreflect.MessageDescriptor, u *universe, enc Enc
 	} else {
 		err = proto.UnmarshalOptions{Resolver: u, AllowPartial: partial}.Unmarshal(data, m)
 	}
+	if err == nil && profile == Spec && enc == Lenient {
+		err = typedAnys(data, md, u)
+	}
 	if err == nil && profile == Spec {
 		if err = closeEnums(m, enc); err == nil && !partial {
 			err = proto.CheckInitialized(m) // closing may have taken what is required

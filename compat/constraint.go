@@ -1,18 +1,13 @@
 package compat
 
 import (
-	"errors"
-	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"sync"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // Rules of validation are a part of the contract: what the reader's
@@ -32,11 +27,17 @@ type validators struct {
 	once sync.Once
 	v    protovalidate.Validator
 	err  error
+
+	broken map[protoreflect.FullName]string // messages whose rules do not compile, with why
 }
 
-func (s *validators) get() (protovalidate.Validator, error) {
-	s.once.Do(func() { s.v, s.err = protovalidate.New() })
-	return s.v, s.err
+// validator is protovalidate with the predefined rules that the schema has.
+func (u *universe) validator() (protovalidate.Validator, error) {
+	u.validators.once.Do(func() {
+		u.validators.broken = make(map[protoreflect.FullName]string)
+		u.validators.v, u.validators.err = protovalidate.New(protovalidate.WithExtensionTypeResolver(u))
+	})
+	return u.validators.v, u.validators.err
 }
 
 // rulesOf gives the buf.validate option of a declaration, or nil. The option
@@ -90,229 +91,127 @@ func sameRules(a, b protoreflect.Message) bool {
 }
 
 // constraints finds rules of the reader that the writer does not have in the
-// same form. Whether they refuse anything is shown by a witness.
+// same form, or that say something else of what the writer has. Whether they
+// refuse anything is shown by a witness.
 func (c *comparer) constraints(n *node, arrivals map[protoreflect.FieldDescriptor][]protoreflect.FieldDescriptor) {
+	whole := c.messageConstraints(n)
 	for i := range n.r.Fields().Len() {
 		rf := n.r.Fields().Get(i)
-		rules := rulesOf(rf)
-		if rules == nil {
+		f := fact{kind: constraint, rf: rf, r: rf}
+		if from := arrivals[rf]; len(from) > 0 {
+			f.wf, f.w = from[0], from[0]
+		}
+		rules, theirs := rulesOf(rf), protoreflect.Message(nil)
+		if f.wf != nil {
+			theirs = rulesOf(f.wf)
+		}
+		if rules == nil && !ignoresAll(theirs) {
 			continue
 		}
 		standard, expressions := parts(rules)
-		f := fact{kind: constraint, rf: rf, r: rf}
-		var mine, theirs protoreflect.Message
-		changedKind := true
-		if from := arrivals[rf]; len(from) > 0 {
-			f.wf, f.w = from[0], from[0]
-			mine, theirs = parts(rulesOf(f.wf))
-			changedKind = f.wf.Kind() != rf.Kind() || f.wf.HasPresence() != rf.HasPresence() || shapeOf(f.wf) != shapeOf(rf)
-		}
-		if !sameRules(expressions, theirs) {
+		before, wrote := parts(theirs)
+		if !sameRules(expressions, wrote) && rules != nil {
 			c.expression(rf)
 		}
-		if changedKind || !sameRules(standard, mine) {
+		if whole || f.wf == nil || !sameConstrained(f.wf, rf) || !sameRules(standard, before) || predefinedIn(standard) {
 			n.add(f)
 		}
 	}
-	c.wholeConstraints(n)
+	c.oneofConstraints(n, arrivals)
 }
 
-// wholeConstraints compares rules about a oneof or a whole message.
-func (c *comparer) wholeConstraints(n *node) {
-	if rules := rulesOf(n.r); rules != nil && !sameRules(rules, rulesOf(n.w)) {
+// sameConstrained says that one rule means the same for two fields.
+func sameConstrained(wf, rf protoreflect.FieldDescriptor) bool {
+	we, re := elementOf(wf), elementOf(rf)
+	switch {
+	case we.Kind() != re.Kind() || wf.HasPresence() != rf.HasPresence() || shapeOf(wf) != shapeOf(rf):
+		return false
+	case wf.IsMap() && wf.MapKey().Kind() != rf.MapKey().Kind():
+		return false
+	case we.Enum() != nil: // defined_only
+		return !slices.ContainsFunc(enumScalars(we.Enum()), func(v protoreflect.Value) bool { return re.Enum().Values().ByNumber(v.Enum()) == nil })
+	case we.Message() != nil:
+		return isJSONSpecial(we.Message()) == isJSONSpecial(re.Message()) && (!isJSONSpecial(we.Message()) || we.Message().FullName() == re.Message().FullName())
+	default:
+		return true
+	}
+}
+
+// ignoresAll says that rules switch validation off, that of a message in the
+// field included.
+func ignoresAll(rules protoreflect.Message) bool {
+	if rules == nil {
+		return false
+	}
+	fd := rules.Descriptor().Fields().ByName("ignore")
+	return fd != nil && rules.Get(fd).Enum() == ignoreAlways
+}
+
+// ignoreAlways is buf.validate.IGNORE_ALWAYS.
+const ignoreAlways = 3
+
+// predefinedIn says that rules use some that a schema defines: what these mean
+// may have changed where they are defined.
+func predefinedIn(rules protoreflect.Message) bool {
+	found := len(rules.GetUnknown()) > 0
+	rules.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd.IsExtension() || fd.Message() != nil && !fd.IsList() && !fd.IsMap() && predefinedIn(v.Message()) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// messageConstraints compares rules about a whole message. changed says that
+// those of its fields mean something else because of it: what is in a oneof of
+// the message's rules need not be set.
+func (c *comparer) messageConstraints(n *node) (changed bool) {
+	rules, theirs := rulesOf(n.r), rulesOf(n.w)
+	standard, expressions := parts(rules)
+	before, wrote := parts(theirs)
+	if rules != nil && !sameRules(expressions, wrote) {
 		c.expression(n.r)
 	}
+	if sameRules(standard, before) {
+		return false
+	}
+	if standard != nil && proto.Size(standard.Interface()) > 0 {
+		n.add(fact{kind: constraint, r: n.r, w: n.w})
+	}
+	return true
+}
+
+// oneofConstraints compares rules about oneofs.
+func (c *comparer) oneofConstraints(n *node, arrivals map[protoreflect.FieldDescriptor][]protoreflect.FieldDescriptor) {
 	for i := range n.r.Oneofs().Len() {
 		od := n.r.Oneofs().Get(i)
 		rules := rulesOf(od)
 		if rules == nil {
 			continue
 		}
-		var w protoreflect.Descriptor
+		f := fact{kind: constraint, r: od}
 		if mine := n.w.Oneofs().ByName(od.Name()); mine != nil {
-			if w = mine; sameRules(rules, rulesOf(mine)) {
+			if f.w = mine; sameRules(rules, rulesOf(mine)) && allArrive(mine, od, arrivals) {
 				continue
 			}
 		}
-		n.add(fact{kind: constraint, r: od, w: w})
+		n.add(f)
 	}
+}
+
+// allArrive says that the reader has every member of a oneof.
+func allArrive(mine, theirs protoreflect.OneofDescriptor, arrivals map[protoreflect.FieldDescriptor][]protoreflect.FieldDescriptor) bool {
+	n := 0
+	for i := range theirs.Fields().Len() {
+		n += len(arrivals[theirs.Fields().Get(i)])
+	}
+	return n >= mine.Fields().Len()
 }
 
 // expression notes a CEL rule that changed: it is told, not judged.
 func (c *comparer) expression(d protoreflect.Descriptor) {
 	if !slices.Contains(c.expressions, d) {
 		c.expressions = append(c.expressions, d)
-	}
-}
-
-// proveConstraint looks for a message that the writer's rules allow and the
-// reader's refuse.
-func (c codec) proveConstraint(f *fact) *witness {
-	writer, werr := c.writer.validators.get()
-	reader, rerr := c.reader.validators.get()
-	if werr != nil || rerr != nil {
-		return nil
-	}
-	for _, m := range c.constrained(f) {
-		data, err := c.write(m)
-		if err != nil || f.wf != nil && violation(writer.Validate(m), f.wf) != "" || f.wf == nil && f.w != nil && violation(writer.Validate(m), f.w) != "" {
-			continue
-		}
-		self := codec{c.encoding, c.profile, c.writer, c.writer, c.budget}
-		if back, err := self.read(data, m.Descriptor(), true); err != nil || len(self.observe(m, back)) > 0 {
-			continue
-		}
-		got, err := c.read(data, f.in.r, true)
-		if err != nil {
-			continue
-		}
-		if text := violation(reader.Validate(got), f.r); text != "" {
-			return &witness{effect: Fails, message: m, bytes: data, outcome: "refused by validation: " + text}
-		}
-	}
-	return nil
-}
-
-// violation gives the standard rule by which a field or oneof is refused.
-func violation(err error, d protoreflect.Descriptor) string {
-	var refused *protovalidate.ValidationError
-	if !errors.As(err, &refused) {
-		return ""
-	}
-	for _, v := range refused.Violations {
-		path, rule := v.Proto.GetField().GetElements(), v.Proto.GetRule().GetElements()
-		if len(path) == 0 || protoreflect.Name(path[0].GetFieldName()) != d.Name() {
-			continue
-		}
-		expression := false
-		for _, e := range rule {
-			expression = expression || isExpression(protoreflect.Name(e.GetFieldName()))
-		}
-		if expression {
-			continue
-		}
-		return fmt.Sprintf("%s (%s)", v, v.Proto.GetRuleId())
-	}
-	return ""
-}
-
-// constrained lists messages at the edges of what the rules of both sides say.
-func (c codec) constrained(f *fact) []*dynamicpb.Message {
-	s := sampler{u: c.writer, budget: c.budget, payload: f.in.w.FullName()}
-	out := []*dynamicpb.Message{s.base(f)}
-	if f.wf == nil {
-		return out
-	}
-	var edge edges
-	edge.collect(rulesOf(f.wf))
-	edge.collect(rulesOf(f.rf))
-	values := s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2)
-	values = append(values, edge.values(s, f)...)
-	return append(out, c.each(f, s, values)...)
-}
-
-// edges are the constants of rules.
-type edges struct {
-	numbers []float64
-	texts   []string
-}
-
-// edgeLimit bounds the length of a text made for a rule about lengths.
-const edgeLimit = 4096
-
-func (e *edges) collect(m protoreflect.Message) {
-	if m == nil {
-		return
-	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case isExpression(fd.Name()), fd.IsMap():
-		case fd.IsList():
-			for i := range v.List().Len() {
-				e.one(fd, v.List().Get(i))
-			}
-		default:
-			e.one(fd, v)
-		}
-		return true
-	})
-}
-
-func (e *edges) one(fd protoreflect.FieldDescriptor, v protoreflect.Value) {
-	switch {
-	case fd.Message() != nil:
-		e.collect(v.Message())
-	case isText(fd.Kind()):
-		e.texts = append(e.texts, string(textBytes(v)))
-	default:
-		if r := numberOf(v); r != nil {
-			n, _ := r.Float64()
-			e.numbers = append(e.numbers, n-1, n, n+1)
-		}
-	}
-}
-
-// values makes field values of the constants: the numbers themselves, texts
-// and lists of these lengths, texts as they are.
-func (e *edges) values(s sampler, f *fact) []protoreflect.Value {
-	var elements, out []protoreflect.Value
-	we := elementOf(f.wf)
-	for _, n := range e.numbers {
-		if v, ok := numberValue(we.Kind(), n); ok {
-			elements = append(elements, v)
-		}
-		if n >= 0 && n <= edgeLimit && isText(we.Kind()) {
-			elements = append(elements, textValue(we.Kind(), strings.Repeat("a", int(n))))
-		}
-		if n > 0 && n <= 256 && f.wf.IsList() {
-			out = append(out, s.repeated(f, int(n)))
-		}
-	}
-	if isText(we.Kind()) {
-		for _, text := range append(e.texts, "a@example.com", "example.com", "https://example.com/", "127.0.0.1", "3f2504e0-4f89-41d3-9a0c-0305e82c3301") {
-			elements = append(elements, textValue(we.Kind(), text), textValue(we.Kind(), "x"+text))
-		}
-	}
-	for _, v := range elements {
-		out = append(out, s.holding(f.in.w, f.wf, v)...)
-	}
-	return out
-}
-
-// repeated is a list of n elements that differ where they can.
-func (s sampler) repeated(f *fact, n int) protoreflect.Value {
-	v := dynamicpb.NewMessage(f.in.w).NewField(f.wf)
-	elements := s.elements(f.wf, 1)
-	for i := range n {
-		v.List().Append(elements[i%len(elements)])
-	}
-	return v
-}
-
-func textValue(k protoreflect.Kind, s string) protoreflect.Value {
-	if k == protoreflect.BytesKind {
-		return protoreflect.ValueOfBytes([]byte(s))
-	}
-	return protoreflect.ValueOfString(s)
-}
-
-// numberValue is n as a kind, where the kind can hold it.
-func numberValue(k protoreflect.Kind, n float64) (protoreflect.Value, bool) {
-	fits := func(lo, hi float64) bool { return n >= lo && n <= hi && n == math.Trunc(n) }
-	switch k {
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		return protoreflect.ValueOfInt32(int32(n)), fits(math.MinInt32, math.MaxInt32)
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		return protoreflect.ValueOfInt64(int64(n)), fits(-1<<62, 1<<62)
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return protoreflect.ValueOfUint32(uint32(n)), fits(0, math.MaxUint32)
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return protoreflect.ValueOfUint64(uint64(n)), fits(0, 1<<63)
-	case protoreflect.FloatKind:
-		return protoreflect.ValueOfFloat32(float32(n)), true
-	case protoreflect.DoubleKind:
-		return protoreflect.ValueOfFloat64(n), true
-	default:
-		return protoreflect.Value{}, false
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/skewgate/skewgate/compat/report"
 	"github.com/skewgate/skewgate/schema"
 )
 
@@ -27,14 +28,28 @@ type Explanation struct {
 	Rule     Rule
 	Old, New string // proto files
 	Verdicts []Verdict
+	Finding  report.Finding // the most harmful that the example gives
 }
 
 // Verdict is what the example's message did, executed, on one leg.
 type Verdict struct {
 	Leg      Leg
 	Encoding Encoding
-	OldToNew Effect // empty: ok
-	NewToOld Effect
+	OldToNew Outcome
+	NewToOld Outcome
+}
+
+// Outcome is an effect with its severity; nothing of both: ok.
+type Outcome struct {
+	Effect   Effect
+	Severity Severity
+}
+
+func (o Outcome) String() string {
+	if o.Effect == "" {
+		return "ok"
+	}
+	return fmt.Sprintf("%s (%s)", o.Effect, o.Severity)
 }
 
 // Explain runs a rule's example and says what came of it.
@@ -68,6 +83,9 @@ func (x *Explanation) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("example of %s: %w", x.Rule.ID, err)
 	}
+	if i := slices.IndexFunc(r.Findings, func(f report.Finding) bool { return f.Rule == x.Rule.ID }); i >= 0 {
+		x.Finding = r.Findings[i] // they are sorted
+	}
 	for _, leg := range []Leg{LegRequest, LegResponse, LegState} {
 		for _, enc := range opts.Encodings {
 			v := Verdict{Leg: leg, Encoding: enc}
@@ -81,8 +99,8 @@ func (x *Explanation) run(ctx context.Context) error {
 				if f.Writer == newSide {
 					to = &v.NewToOld
 				}
-				if *to == "" || Effect(f.Effect).harm() < to.harm() {
-					*to = Effect(f.Effect)
+				if to.Effect == "" || Effect(f.Effect).harm() < to.Effect.harm() {
+					*to = Outcome{Effect(f.Effect), Severity(f.Severity)}
 				}
 			}
 			if found {
@@ -106,37 +124,43 @@ func (x *Explanation) Text(dir string) string {
 	b.WriteString("What it does, executed just now:\n")
 	fmt.Fprintf(&b, "  %-10s %-14s %-26s %s\n", "leg", "encoding", "old writes, new reads", "new writes, old reads")
 	for _, v := range x.Verdicts {
-		fmt.Fprintf(&b, "  %-10s %-14s %-26s %s\n", v.Leg, v.Encoding, effectText(v.OldToNew, v.Leg), effectText(v.NewToOld, v.Leg))
+		fmt.Fprintf(&b, "  %-10s %-14s %-26s %s\n", v.Leg, v.Encoding, v.OldToNew, v.NewToOld)
 	}
-	fmt.Fprintf(&b, "\nDo: %s.\n", strings.NewReplacer("{name}", "it", "{oldkey}", "the old key", "{zero}", "zero", "{n}", "").Replace(r.fix))
-	if r.expand != "" {
-		plain := strings.NewReplacer("{name}", "it", "{R}", "the reader", "{W}", "the writer", "{oldkey}", "the old key", "{n}", "the old", "{fate}", "")
-		fmt.Fprintf(&b, "In two releases: first %s; then %s.\n", plain.Replace(r.expand), plain.Replace(r.contract))
+	fmt.Fprintf(&b, "\nThe worst of it, in %s, %s: %s.\n", x.Finding.Leg, x.Finding.Encoding, x.Finding.Message)
+	fmt.Fprintf(&b, "\nDo: %s.\n", r.Do())
+	if expand, contract := r.Releases(); expand != "" {
+		fmt.Fprintf(&b, "In two releases: first %s; then %s.\n", expand, contract)
 	}
 	if r.Mirror != "" && r.Mirror != r.ID {
 		fmt.Fprintf(&b, "The same change backwards: %s.\n", r.Mirror)
 	}
 	fmt.Fprintf(&b, "buf breaking calls it: %s.\n", r.Buf)
 	if dir == "" {
-		fmt.Fprintf(&b, "\nTry it:\n  skewgate compat explain %s --write DIR\n  skewgate compat check --old DIR/old --new DIR/new %s\n", r.ID, x.flags())
+		fmt.Fprintf(&b, "\nTry it:\n  skewgate compat explain %s --write DIR\n  skewgate compat check --old DIR/old --new DIR/new %s\n", r.ID, x.Flags())
 	} else {
-		fmt.Fprintf(&b, "\nTry it:\n  skewgate compat check --old %s/old --new %s/new %s\n", dir, dir, x.flags())
+		fmt.Fprintf(&b, "\nTry it:\n  skewgate compat check --old %s/old --new %s/new %s\n", dir, dir, x.Flags())
 	}
 	return b.String()
 }
 
-func (x *Explanation) flags() string {
+// Do says what helps, without a finding to say it of.
+func (r *Rule) Do() string {
+	return strings.NewReplacer("{name}", "it", "{oldkey}", "the old key", "{zero}", "zero", "{n}", "").Replace(r.fix)
+}
+
+// Releases says what goes into each of two releases, where an order of rollout
+// does not help; nothing where two releases do not either.
+func (r *Rule) Releases() (expand, contract string) {
+	plain := strings.NewReplacer("{name}", "it", "{R}", "the reader", "{W}", "the writer", "{oldkey}", "the old key", "{n}", "the old", "{fate}", "")
+	return plain.Replace(r.expand), plain.Replace(r.contract)
+}
+
+// Flags are those of skewgate compat check with which the example shows it.
+func (x *Explanation) Flags() string {
 	if x.Rule.kind == stateMissing {
 		return "--state example.M --state example.N --verbose"
 	}
 	return "--all-messages --encoding binary,json --verbose"
-}
-
-func effectText(e Effect, leg Leg) string {
-	if e == "" {
-		return "ok"
-	}
-	return fmt.Sprintf("%s (%s)", e, severityOf(e, leg))
 }
 
 func indent(s string) string {

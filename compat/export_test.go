@@ -77,3 +77,6 @@ func (c codec) samples(n *node, way [2]int) []Exchange {
 	}
 	return out
 }
+
+// Universe is what encoders, decoders and protovalidate ask for a set's types.
+func Universe(set *schema.Set) *universe { return universeOf(set) }

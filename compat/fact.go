@@ -18,6 +18,7 @@ const (
 	fieldReused                      // the reader has the number for something else
 	fieldRenamed                     // same number, another name
 	fieldKeyChanged                  // same name, another JSON key
+	fieldKeyTaken                    // the reader has the JSON key for another field
 	fieldExtension                   // an extension here, a field there
 	fieldType                        // the types of the values differ
 	fieldShape                       // single, repeated or map

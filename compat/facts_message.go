@@ -40,6 +40,8 @@ func (c *comparer) placed(n *node, wf protoreflect.FieldDescriptor, at placing, 
 		c.moved(n, wf, at, swapped)
 	case reused:
 		n.add(fact{kind: fieldReused, wf: wf, rf: at.meant, w: wf, r: at.meant, at: at})
+	case taken:
+		n.add(fact{kind: fieldKeyTaken, wf: wf, rf: at.peer, w: wf, r: at.peer, at: at})
 	case renamed:
 		if at.peer != nil {
 			c.field(n, wf, at.peer)

@@ -7,6 +7,11 @@ import (
 
 // roots lists where a flow starts, with the facts about the calls themselves.
 func (j *judge) roots(fl flow) []root {
+	if fl.leg == LegState && !fl.class.messages {
+		roots := j.stateRoots(fl)
+		j.checks += len(roots)
+		return roots
+	}
 	if fl.leg == LegState {
 		roots := j.messages(fl)
 		j.checks += len(roots)
@@ -35,7 +40,7 @@ func (j *judge) unchangedMethods(c *class) int {
 	return n
 }
 
-// messages pairs state messages by name.
+// messages pairs every message with its namesake.
 func (j *judge) messages(fl flow) []root {
 	var roots []root
 	for _, name := range fl.class.state {
@@ -44,12 +49,8 @@ func (j *judge) messages(fl flow) []root {
 			continue
 		}
 		w, r := j.versions[fl.writer].Set.Message(name), j.versions[fl.reader].Set.Message(name)
-		switch {
-		case w == nil:
-		case r != nil:
+		if w != nil && r != nil {
 			roots = append(roots, root{w: w, r: r})
-		case fl.leg == LegState && !fl.class.messages:
-			roots = append(roots, root{facts: []*fact{{kind: stateMissing, w: w}}})
 		}
 	}
 	return roots

@@ -22,6 +22,7 @@ const witnessLimit = 4 << 10
 // merged is one change over all classes that reach it by one flow.
 type merged struct {
 	*hit
+	of      []*class
 	classes []string
 	methods []string
 }
@@ -45,6 +46,7 @@ func mergeClasses(hits []*hit) []*merged {
 			byKey[k] = m
 			out = append(out, m)
 		}
+		m.of = append(m.of, h.class)
 		m.classes = append(m.classes, h.class.name)
 		m.methods = append(m.methods, h.methods...)
 	}
@@ -62,10 +64,10 @@ func (k *check) finding(m *merged) report.Finding {
 	severity := h.inWindow(k.window, k.opts.Strict)
 	f := report.Finding{
 		Rule: h.rule.ID, Severity: string(severity), Effect: string(h.effect), Leg: string(h.leg),
-		InWindow: k.total.contains(k.window, h),
+		InWindow: k.inWindow(m),
 		Writer:   k.label(h.writer), Reader: k.label(h.reader),
 		Encoding: string(h.encoding), Profile: string(h.profile),
-		Class: m.classes[0], Path: h.path(),
+		Class: m.classes[0], Path: h.path(), Title: h.rule.Title,
 		Methods: m.methods[:min(len(m.methods), fewMethods)], Reached: len(m.methods),
 		Old: k.place(h, false), New: k.place(h, true),
 		Message: k.message(h), Fix: h.fixText(k.versions, k.grids[h.class]),
@@ -141,7 +143,7 @@ func (h *hit) fixText(versions []*version, g *grid) string {
 	}
 	at := h.meeting()
 	order := "roll out objects first"
-	if g.linear() && at[0] < at[1] || !g.linear() && !last(g.workers, at[0]) {
+	if g.linear() && at[0] < at[1] || !g.linear() && g.worker[at[0]] == replaced {
 		order = "roll out workers first"
 	}
 	switch {
@@ -210,7 +212,7 @@ func (h *hit) dispatchOutcome() string {
 	case idempotency:
 		return "the caller may repeat the call; the callee does not promise that it is safe"
 	default:
-		return "no such message"
+		return "that version has no state message " + name
 	}
 }
 

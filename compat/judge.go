@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/skewgate/skewgate/compat/report"
 	"github.com/skewgate/skewgate/schema"
 )
 
@@ -40,7 +41,14 @@ type hit struct {
 	proof   *witness // nil for what is looked up, not sent
 }
 
-func (h *hit) severity() Severity { return severityOf(h.effect, h.leg) }
+// severity is that of the effect, unless the rule says that it is more.
+func (h *hit) severity() Severity {
+	s := severityOf(h.effect, h.leg)
+	if h.rule.least != "" && h.rule.least.rank() < s.rank() {
+		return h.rule.least
+	}
+	return s
+}
 
 // path names what changed, on the newer side where it is there.
 func (h *hit) path() string {
@@ -60,6 +68,7 @@ type judge struct {
 	comparers map[[2]int]*comparer
 	proofs    map[proofKey]*witness
 	unchanged map[protoreflect.FullName]int // methods of services that are equal on both sides
+	renames   map[report.Notice]bool        // state messages that are compared across names
 	checks    int
 	budget    *budget
 }
@@ -73,7 +82,7 @@ type proofKey struct {
 func newJudge(versions []*version, pair *schema.Pair) *judge {
 	j := &judge{
 		versions: versions, pair: pair, table: newTable(), budget: newBudget(len(versions)), comparers: make(map[[2]int]*comparer),
-		proofs: make(map[proofKey]*witness), unchanged: make(map[protoreflect.FullName]int),
+		proofs: make(map[proofKey]*witness), unchanged: make(map[protoreflect.FullName]int), renames: make(map[report.Notice]bool),
 	}
 	if pair != nil {
 		for _, u := range pair.Unchanged() {

@@ -115,7 +115,7 @@ func (o *observer) present(w, r protoreflect.Message, wf protoreflect.FieldDescr
 		o.add(Drop, wf, rm, show(wf, wv), o.unknownText())
 	case at.peer == nil:
 		o.add(Loss, wf, rm, show(wf, wv), string(at.meant.Name())+" unset")
-	case at.identity == moved || at.identity == reused:
+	case at.identity == moved || at.identity == reused || at.identity == taken:
 		o.misplaced(wf, wv, at.peer, r)
 	default:
 		o.field(wf, wv, at.peer, r)

@@ -199,6 +199,7 @@ const (
 	renamed                 // same number and kind, another name
 	moved                   // the reader has the name under another number
 	reused                  // the reader has the number for something else
+	taken                   // JSON: the reader has the key for something else
 )
 
 // placing is where a writer's field lands in the reader's message, and what
@@ -206,7 +207,7 @@ const (
 type placing struct {
 	identity identity
 	peer     protoreflect.FieldDescriptor // the field whose decoder gets the bytes; nil if none does
-	meant    protoreflect.FieldDescriptor // moved, renamed, reused: the other field the names or numbers point to
+	meant    protoreflect.FieldDescriptor // moved, renamed, reused, taken: the other field the names or numbers point to, if there is one
 }
 
 // place matches a writer's field with the reader's message: by number in
@@ -236,6 +237,9 @@ func place(w, r *universe, wf protoreflect.FieldDescriptor, rm protoreflect.Mess
 
 func placeByKey(w, r *universe, wf protoreflect.FieldDescriptor, rm protoreflect.MessageDescriptor, number protoreflect.FieldDescriptor) placing {
 	if key := r.byKey(rm, wf); key != nil {
+		if mine, other := keyTaken(w, r, wf, key); other {
+			return placing{identity: taken, peer: key, meant: mine}
+		}
 		return placing{identity: same, peer: key}
 	}
 	if name := r.named(rm, wf); name != nil {
@@ -249,6 +253,22 @@ func placeByKey(w, r *universe, wf protoreflect.FieldDescriptor, rm protoreflect
 	default:
 		return placing{identity: renamed, meant: number}
 	}
+}
+
+// keyTaken says that the field to which the reader gives the writer's key is
+// not the writer's field: neither name nor number agree, and the reader knows
+// that one (mine) under another key, or the writer knows the key's field as
+// another one. A new field that takes over the key of one that is gone is that
+// field to whoever speaks JSON.
+func keyTaken(w, r *universe, wf, key protoreflect.FieldDescriptor) (mine protoreflect.FieldDescriptor, other bool) {
+	if wf.IsExtension() || key.IsExtension() || isEntry(wf.ContainingMessage()) || isEntry(key.ContainingMessage()) ||
+		sameName(wf, key) || wf.Number() == key.Number() {
+		return nil, false
+	}
+	if mine = r.named(key.ContainingMessage(), wf); mine != nil {
+		return mine, true
+	}
+	return nil, w.named(wf.ContainingMessage(), key) != nil || w.byNumber(wf.ContainingMessage(), key.Number()) != nil
 }
 
 // takenOver says that the reader's field at this number is one that the writer

@@ -26,6 +26,7 @@ func Plan(r *report.Report) *report.Plan {
 	move := fmt.Sprintf("%s → %s", r.Old, r.New)
 	objects := report.Step{Do: "roll objects " + move, Workers: old, Objects: both, Compatible: true}
 	workers := report.Step{Do: "roll workers " + move, Workers: both, Objects: new, Compatible: true}
+	gone := r.Old
 	switch r.Order {
 	case report.ObjectsFirst:
 		p.Steps = []report.Step{objects, bake(old, new), workers}
@@ -41,13 +42,14 @@ func Plan(r *report.Report) *report.Plan {
 			p.Steps = steps
 			break
 		}
+		gone = "release 1" // the old version is gone before release 2 begins
 		p.Steps = []report.Step{
-			{Do: "release 1 (expand): roll it out everywhere", Workers: []string{r.Old, "release 1"}, Objects: []string{r.Old, "release 1"}, Compatible: true},
+			{Do: "release 1 (expand): check it against " + r.Old + ", then roll it out everywhere", Workers: []string{r.Old, "release 1"}, Objects: []string{r.Old, "release 1"}, Compatible: true},
 			{Do: "wait until nothing runs " + r.Old, Workers: []string{"release 1"}, Objects: []string{"release 1"}, Compatible: true},
-			{Do: "release 2 (contract): roll it out; check it against release 1 first", Workers: []string{"release 1", r.New}, Objects: []string{"release 1", r.New}, Compatible: true},
+			{Do: "release 2 (contract): check it against release 1, then roll it out in the order that this gives", Workers: []string{"release 1", r.New}, Objects: []string{"release 1", r.New}, Compatible: true},
 		}
 	}
-	p.Steps = append(p.Steps, report.Step{Do: "remove " + r.Old + " when nothing runs or calls it", Workers: new, Objects: new, Compatible: true})
+	p.Steps = append(p.Steps, report.Step{Do: "remove " + gone + " when nothing runs or calls it", Workers: new, Objects: new, Compatible: true})
 	markNoReturn(p, r)
 	return p
 }

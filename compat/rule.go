@@ -35,6 +35,7 @@ type Rule struct {
 	writer   side
 	adds     bool // a writer's new element: new code decides whether to use it yet
 	effects  func(f *fact, enc Encoding, p Profile) []Effect
+	least    Severity // where its effect says too little; empty: the effect's
 
 	says     string // what happens, for people; see words.go for the places in braces
 	fix      string // beside "roll out X first": what else helps

@@ -9,8 +9,8 @@ var fieldRules = []Rule{
 		effects:  by(Drop, Fails, Drop),
 		says:     "{writer} {sends} {name} ({tag}); {reader} does not know it and {outcome}",
 		fix:      "send it only to readers that know it",
-		expand:   "{R} learns {name} and nobody writes it yet",
-		contract: "{W} writes {name}",
+		expand:   "every reader learns {name}; nobody writes it yet",
+		contract: "writers write {name}",
 		Why: "An unknown field is kept in binary, refused in ProtoJSON, and skipped by lenient ProtoJSON readers. " +
 			"In a request it is an argument that the object never sees; in a response it is what every addition does. " +
 			"Whether the reader may do without it is not in the schema.",
@@ -62,8 +62,8 @@ var fieldRules = []Rule{
 		effects:  memberEffects,
 		says:     "{writer} sets {name} in the oneof {other}; {reader} does not know that member and {outcome}",
 		fix:      "make the reader of the oneof handle \"none set\" before the new member is used",
-		expand:   "{R} learns {name} and nobody writes it yet",
-		contract: "{W} writes {name}",
+		expand:   "every reader learns {name}; nobody writes it yet",
+		contract: "writers write {name}",
 		Why: "A reader that does not know the member that is set sees the oneof as not set at all, which often has a meaning of its own. " +
 			"Binary keeps the bytes as an unknown field.",
 		Buf:     "(none)",

@@ -73,6 +73,22 @@ var nameRules = []Rule{
 		Example:  Example{Old: "message M { string a = 1; }", New: "message M { string a = 1 [json_name = \"x\"]; }"},
 	},
 	{
+		ID: "FIELD_JSON_KEY_TAKEN", kind: fieldKeyTaken,
+		Title: "a JSON key that is another field's on the other side",
+		effects: func(f *fact, enc Encoding, p Profile) []Effect {
+			return []Effect{Fails, Value, Loss, Presence, Drop}
+		},
+		says:     "{writer} {sends} {name} under the key {key}, which is {other} to {reader}: it {fate}",
+		fix:      "give each field the JSON name that it had",
+		expand:   "take the json_name back; a new field gets a key that no field ever had",
+		contract: "nothing: the key is the contract; keep it",
+		Why: "A ProtoJSON reader knows keys only: it takes its own JSON name and its own proto name of each field. " +
+			"A key that went from one field to another brings the value under the other's name, silently where the types allow it.",
+		Buf: "FIELD_SAME_JSON_NAME",
+		Example: Example{Old: "message M { string a = 1 [json_name = \"x\"]; string b = 2 [json_name = \"y\"]; }",
+			New: "message M { string a = 1 [json_name = \"y\"]; string b = 2 [json_name = \"x\"]; }"},
+	},
+	{
 		ID: "FIELD_JSON_KEYS_COLLIDE", kind: keyCollision,
 		Title:   "two JSON keys of one version that mean one field to the other",
 		OneWay:  "the other version writes one key for the field",

@@ -17,10 +17,14 @@ var stateRules = []Rule{
 		ID: "STATE_MESSAGE_REMOVED", Mirror: "STATE_MESSAGE_ADDED", kind: stateMissing, writer: older,
 		Title:   "a state message that the newer version no longer has",
 		OneWay:  "the older version has every state message that the newer one writes",
-		effects: always(Drop),
-		says:    "{writer} stored {name}; {reader} no longer knows it and {outcome}",
-		fix:     "keep the message until no object has one stored",
-		Why:     "Code that does not declare a state message does not load it.",
+		effects: always(Drop), least: Warning,
+		says: "{writer} stored {name}; {reader} has no such state message and {outcome}: its objects come back without it",
+		fix: "keep the message until no object has one stored; if it has another name now, name both, so that they are compared " +
+			"(state: of one class in the manifests, or --state twice)",
+		Why: "Code that does not declare a state message does not load it: what objects have stored under it is still there, and they " +
+			"come back as if it was not. A message that was only renamed is compared with its new name where that is in no doubt: " +
+			"in one class, the same name in another package, where a service of the class went, or the only one that is gone and " +
+			"the only one that came. That a removal was meant is for a person to say, so it is a warning.",
 		Buf:     "MESSAGE_NO_DELETE",
 		Example: Example{Old: "message M {}\nmessage N { int32 a = 1; }", New: "message M {}"},
 	},

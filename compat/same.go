@@ -234,6 +234,9 @@ func sortedKeys(m protoreflect.Map) []protoreflect.MapKey {
 
 // findKey finds the reader's key that means the same as the writer's.
 func findKey(wf protoreflect.FieldDescriptor, k protoreflect.MapKey, rf protoreflect.FieldDescriptor, read protoreflect.Map) (protoreflect.MapKey, bool) {
+	if wf.MapKey().Kind() == rf.MapKey().Kind() {
+		return k, read.Has(k)
+	}
 	for _, rk := range sortedKeys(read) {
 		if sameScalar(wf.MapKey(), k.Value(), rf.MapKey(), rk.Value()) {
 			return rk, true

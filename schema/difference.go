@@ -19,7 +19,7 @@ type difference struct {
 // when a file is odd that something wanted may be in.
 func newDifference(graphs [2]*graph) (d *difference, understood bool) {
 	d = &difference{unchanged: map[protoreflect.FullName]Unchanged{}, methods: map[protoreflect.FullName]bool{}}
-	wanted := map[string]bool{}
+	wanted := map[string][2]bool{}
 	for i, g := range graphs {
 		s := g.side
 		roots, missing := g.wanted(s.opts.want(s.manifest))
@@ -28,17 +28,21 @@ func newDifference(graphs [2]*graph) (d *difference, understood bool) {
 		}
 		d.sides[i] = &selection{graph: g, kept: map[node]bool{}}
 		for _, n := range roots {
-			wanted[n.decl().name] = true
+			by := wanted[n.decl().name]
+			by[i] = true
+			wanted[n.decl().name] = by
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		d.compare(name)
+		d.compare(name, wanted[name] == [2]bool{true, true})
 	}
 	return d, true
 }
 
-// compare decides on one name: the same on both sides, or to be compiled.
-func (d *difference) compare(name string) {
+// compare decides on one name: the same on both sides, or to be compiled. What
+// only one side wants is compiled on both where it is a message: the other
+// side has another one in its place.
+func (d *difference) compare(name string, both bool) {
 	before, after := d.sides[0].graph.byName[name], d.sides[1].graph.byName[name]
 	if len(before) != 1 || len(after) != 1 || before[0].decl().kind != after[0].decl().kind {
 		d.keep(before, after)
@@ -46,7 +50,7 @@ func (d *difference) compare(name string) {
 	}
 	o, n := before[0], after[0]
 	kind := o.decl().kind
-	if d.equal(o, n) {
+	if d.equal(o, n) && (both || kind != declMessage) {
 		switch kind {
 		case declService:
 			methods := d.sides[0].graph.methods(o)

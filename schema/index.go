@@ -35,7 +35,7 @@ type indexedFile struct {
 	// importsDigest covers the paths of all files imported, directly and not;
 	// made on demand.
 	importsDigest *tokenDigest
-	shown         []*indexedFile // see index.shown
+	shown         atomic.Pointer[[]*indexedFile] // see index.shown; the compiler asks for files at once
 }
 
 // node is a declaration in the graph of references.
@@ -215,8 +215,8 @@ func (x *index) visible(f, from *indexedFile) bool {
 // shown are the files whose declarations come with importing a file: itself
 // and its public imports, and theirs.
 func (x *index) shown(f *indexedFile) []*indexedFile {
-	if f.shown != nil {
-		return f.shown
+	if known := f.shown.Load(); known != nil {
+		return *known
 	}
 	seen := map[*indexedFile]bool{f: true}
 	shown := []*indexedFile{f}
@@ -228,6 +228,6 @@ func (x *index) shown(f *indexedFile) []*indexedFile {
 			}
 		}
 	}
-	f.shown = shown
+	f.shown.Store(&shown)
 	return shown
 }

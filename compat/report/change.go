@@ -74,7 +74,11 @@ func (c *change) sentence() string {
 	if also := c.alsoText(); also != "" {
 		text += "; also " + also
 	}
-	return text + ". Breaks " + c.When + ". Fix: " + c.Fix
+	when, do := "Breaks ", "Fix: "
+	if c.Severity != "error" {
+		when, do = "It is so ", "What helps: "
+	}
+	return text + ". " + when + c.When + ". " + do + c.Fix
 }
 
 // group is a part of a report, with what is shown of it and what is folded.

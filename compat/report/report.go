@@ -107,6 +107,7 @@ type Finding struct {
 	Witness  *Witness `json:"witness"`
 
 	DefaultSeverity string `json:"defaultSeverity,omitempty"` // where the window made it another
+	Title           string `json:"-"`                         // the rule in one line
 	Expand          string `json:"-"`                         // what goes into release 1, where no order helps
 	Contract        string `json:"-"`                         // what goes into release 2
 	When            string `json:"-"`                         // when it breaks, for people
@@ -136,7 +137,7 @@ const (
 )
 
 // Notice is something that is no finding and that a person should know: state
-// that was not checked, a waiver that is expired or unused.
+// that was not checked or has another name, a waiver that is expired or unused.
 type Notice struct {
 	Kind    string `json:"kind"`
 	Class   string `json:"class,omitempty"`
@@ -150,6 +151,7 @@ const (
 	WaiverUnused  = "waiver-unused"
 	WaiverExpired = "waiver-expired"
 	NotChecked    = "not-checked"
+	StateRenamed  = "state-renamed" // a state message is compared with one of another name
 )
 
 // Summary counts findings in the window, and what was checked.

@@ -167,3 +167,19 @@ func TestFoldShowsEachRule(t *testing.T) {
 		t.Errorf("the rest is not counted:\n%s", text)
 	}
 }
+
+// TestMatrixWords: what is said of two versions is not said of many.
+func TestMatrixWords(t *testing.T) {
+	r := rich()
+	r.Versions, r.Old, r.New = []string{"web1", "cart1", "room1"}, "web1", "room1"
+	for rollback, want := range map[string]string{
+		report.RollbackUnsafe: "Going back is unsafe after the first write by newer code: older code cannot load all that it wrote.",
+		report.RollbackSafe:   "Going back is safe: older code loads what newer code wrote.",
+	} {
+		r.Rollback = rollback
+		text := render(t, "text", r, report.Options{})
+		if !strings.Contains(text, want) || strings.Contains(text, "compat plan") || !strings.Contains(text, "who must not meet is in the table") {
+			t.Errorf("%s:\n%s", rollback, text)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -96,14 +97,21 @@ func SARIF(w io.Writer, r *Report, opts Options) error {
 		if _, ok := index[c.Rule]; !ok {
 			index[c.Rule] = len(run.Tool.Driver.Rules)
 			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{
-				ID: c.Rule, ShortDescription: sarifMessage{ruleWords(c.Rule)},
-				HelpURI: home + "/blob/main/docs/compat.md#" + strings.ToLower(c.Rule),
-				Help:    sarifMessage{"skewgate compat explain " + c.Rule},
+				ID: c.Rule, ShortDescription: sarifMessage{cmp.Or(c.Title, ruleWords(c.Rule))},
+				HelpURI: RuleURI(c.Rule),
+				Help:    sarifMessage{"How to change it safely: " + RuleURI(c.Rule) + " or, on a terminal, skewgate compat explain " + c.Rule},
 			})
 		}
 		run.Results = append(run.Results, sarifResultOf(c, index[c.Rule]))
 	}
 	return JSON(w, sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
+}
+
+// RuleURI is where a rule is explained: its heading in docs/compat-rules.md,
+// under the anchor that GitHub gives it. Rule ids never change meaning, so the
+// newest page is right for every version.
+func RuleURI(rule string) string {
+	return home + "/blob/main/docs/compat-rules.md#" + strings.ToLower(rule)
 }
 
 func ruleWords(id string) string {
@@ -147,10 +155,14 @@ func sarifLocationOf(at *Place, path string) sarifLocation {
 	return l
 }
 
-// uriPath makes a relative file name a relative URI.
+// uriPath makes a file name a URI reference (RFC 3986, section 4.2).
 func uriPath(file string) string {
 	var b strings.Builder
-	for _, c := range []byte(strings.ReplaceAll(file, `\`, "/")) {
+	file = strings.ReplaceAll(file, `\`, "/")
+	if strings.HasPrefix(file, "//") {
+		b.WriteString("/.") // what follows two slashes would be a host
+	}
+	for _, c := range []byte(file) {
 		if c == '/' || c == '-' || c == '_' || c == '.' || c == '~' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
 			b.WriteByte(c)
 			continue

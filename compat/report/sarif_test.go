@@ -79,7 +79,9 @@ func TestSARIFRules(t *testing.T) {
 	var doc struct {
 		Runs []struct {
 			Tool struct {
-				Driver struct{ Rules []struct{ ID string } }
+				Driver struct {
+					Rules []struct{ ID, HelpURI string }
+				}
 			}
 			Results []struct {
 				RuleID              string
@@ -111,6 +113,11 @@ func TestSARIFRules(t *testing.T) {
 		}
 		prints[fingerprint] = r.RuleID
 		suppressed += len(r.Suppressions)
+	}
+	for _, rule := range run.Tool.Driver.Rules {
+		if rule.HelpURI != report.RuleURI(rule.ID) {
+			t.Errorf("%s is explained at %s", rule.ID, rule.HelpURI)
+		}
 	}
 	if len(used) != len(run.Tool.Driver.Rules) || suppressed != 1 {
 		t.Errorf("%d of %d rules have results, %d are suppressed", len(used), len(run.Tool.Driver.Rules), suppressed)

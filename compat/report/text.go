@@ -87,7 +87,10 @@ func verdictText(r *Report) string {
 		WorkersFirst:   "safe if workers are rolled out first, then objects",
 		ExpandContract: "no order of rollout is safe: it takes two releases (skewgate compat plan says what goes in each)",
 	}[r.Order]
-	if orderedApart(r.OwnOrders()) {
+	switch {
+	case len(r.Versions) > 0 && r.Order == ExpandContract:
+		order = "no order in which all of them are rolled out is safe: who must not meet is in the table"
+	case orderedApart(r.OwnOrders()):
 		order = "no one order of rollout is safe for all classes"
 	}
 	if windowed == "" {
@@ -97,11 +100,15 @@ func verdictText(r *Report) string {
 }
 
 func rollbackText(r *Report) string {
+	newer, older, what := r.New, r.Old, "what it wrote"
+	if len(r.Versions) > 0 { // which, the table says
+		newer, older, what = "newer code", "older code", "all that it wrote"
+	}
 	switch r.Rollback {
 	case RollbackUnsafe:
-		return "Going back is unsafe after the first write by " + r.New + ": older code cannot load what it wrote."
+		return "Going back is unsafe after the first write by " + newer + ": older code cannot load " + what + "."
 	case RollbackSafe:
-		return "Going back is safe: " + r.Old + " loads what " + r.New + " wrote."
+		return "Going back is safe: " + older + " loads what " + newer + " wrote."
 	default:
 		return ""
 	}
