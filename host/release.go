@@ -187,7 +187,8 @@ func (s *session) script(o *object, token int64) *script {
 	o.scripts[token] = sc
 	s.goCall(func() {
 		defer close(sc.done)
-		for pause := 20 * time.Millisecond; s.waitIdle(o, token); pause = min(2*pause, time.Second) {
+		most := min(s.lease/8, time.Second) // the object serves nobody until then: once the store is back it is soon
+		for pause := 20 * time.Millisecond; s.waitIdle(o, token); pause = min(2*pause, most) {
 			if s.runScript(o, sid, token) {
 				return
 			}

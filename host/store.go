@@ -68,7 +68,9 @@ func (h *Host) openStorage(ctx context.Context) error {
 	case isPostgres(h.opt.Storage):
 		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Lease: h.opt.Lease})
 	default:
-		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{Prefix: h.store.Prefix(), Replicas: h.store.Replicas()})
+		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{
+			Prefix: h.store.Prefix(), Replicas: h.store.Replicas(), Timeout: storageTimeout(h.opt.Lease),
+		})
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("run host: %w", err), h.store.Close())
@@ -78,6 +80,11 @@ func (h *Host) openStorage(ctx context.Context) error {
 	}
 	return nil
 }
+
+// storageTimeout is how long an event may wait for one answer of the storage.
+// Its object serves nobody meanwhile: when the answer was lost, that must not
+// take longer than the death of a host does.
+func storageTimeout(lease time.Duration) time.Duration { return min(lease, 3*time.Second) }
 
 // sayWhileWaiting says, first after a second and then every ten, that something has not happened yet.
 func (h *Host) sayWhileWaiting(what string) (stop func()) {

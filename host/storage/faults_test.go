@@ -114,7 +114,7 @@ func TestRedisWithoutItsReplicaIsUnknown(t *testing.T) {
 	t.Parallel()
 	master, replicas := testenv.RedisReplicas(t, 1)
 	// Long enough for a replica on a busy machine to answer, as long as it is not paused.
-	d := openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Wait: 3 * time.Second})
+	d := openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Timeout: 5 * time.Second, Wait: 3 * time.Second})
 	st := open(t, d, first, nil)
 	if err := st.Put(t.Context(), "k", []byte("v")); err != nil {
 		t.Fatal(err)

@@ -44,7 +44,21 @@ const (
 type RedisOptions struct {
 	Prefix   string        // partition tag with which every key begins; "{p0}:"
 	Replicas int           // n of WAIT n after each claim and write
-	Wait     time.Duration // how long to wait for replicas; 1s
+	Timeout  time.Duration // of one call, the replicas included; 3s
+	Wait     time.Duration // how long to wait for replicas; a third of Timeout
+}
+
+func (o RedisOptions) withDefaults() RedisOptions {
+	if o.Prefix == "" {
+		o.Prefix = "{p0}:"
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
+	}
+	if o.Wait == 0 {
+		o.Wait = o.Timeout / 3
+	}
+	return o
 }
 
 // Redis is the Driver that keeps objects beside the pins: fence and values of
@@ -68,24 +82,19 @@ func NewRedis(client redis.UniversalClient, o RedisOptions) (*Redis, error) {
 	if !ok {
 		return nil, fmt.Errorf("open Redis storage: a %T cannot be used; want standalone or Sentinel", client)
 	}
-	if o.Prefix == "" {
-		o.Prefix = "{p0}:"
-	}
-	if o.Wait == 0 {
-		o.Wait = time.Second
-	}
+	o = o.withDefaults()
 	opt := *c.Options()
 	opt.MaxRetries = -1
 	opt.ContextTimeoutEnabled = true
-	opt.ReadTimeout = o.Wait + 2*time.Second
+	opt.ReadTimeout = o.Timeout
 	opt.Protocol = 2 // nothing is pushed to a pool that only calls
 	opt.PushNotificationProcessor = nil
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	rdb, timeout := redis.NewClient(&opt), opt.ReadTimeout
+	rdb := redis.NewClient(&opt)
 	return &Redis{
 		rdb: rdb, opt: o,
-		reads:  owners.NewBatcher(rdb, owners.BatchOptions{Timeout: timeout}),
-		writes: owners.NewBatcher(rdb, owners.BatchOptions{Timeout: timeout, Replicas: o.Replicas, Wait: o.Wait}),
+		reads:  owners.NewBatcher(rdb, owners.BatchOptions{Timeout: o.Timeout}),
+		writes: owners.NewBatcher(rdb, owners.BatchOptions{Timeout: o.Timeout, Replicas: o.Replicas, Wait: o.Wait}),
 	}, nil
 }
 

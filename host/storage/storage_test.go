@@ -43,7 +43,7 @@ func TestRedisWithReplica(t *testing.T) {
 	t.Parallel()
 	master, _ := testenv.RedisReplicas(t, 1)
 	storagetest.Run(t, func(t *testing.T) storage.Driver {
-		return openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Wait: 4 * time.Second})
+		return openRedis(t, master.Addr, storage.RedisOptions{Replicas: 1, Timeout: 6 * time.Second, Wait: 4 * time.Second})
 	}) // no test of speed: a loaded machine answers late
 }
 

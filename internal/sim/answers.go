@@ -130,17 +130,22 @@ func (c *check) kept(k, id string, list []*op) {
 	}
 }
 
-// recoveryBound is how long an object may be without an owner that answers
-// once the faults are over (ownership.md, I7):
+// recoveryBound is how long an object may be without an answer once the faults
+// are over (ownership.md, I7). Of what stands in its way each began before
+// that, so that they end beside each other:
 //
-//	its owner is declared dead          lh(1+ρ)
-//	by a watcher that polls             twice lh/15
-//	somebody's next try                 250 ms, the longest jitter
-//	activation                          activationTime
-//	after the loss of all data          the hold, leases.max(1+ρ), and two polls, of a second: nobody is registered
+//	its owner is dead                    lh(1+ρ), and two polls of lh/15, until it is declared so
+//	its event waits for storage          lh: a call whose answer was lost ends by then (host.storageTimeout)
+//	its release has to be sent again     lh/8 for the call that was lost, lh/4 for the longest pause
+//
+// After the longest of them come
+//
+//	somebody's next try                  250 ms, the longest jitter
+//	activation                           activationTime
+//	after the loss of all data           the hold, leases.max(1+ρ), and two polls, of a second: nobody is registered
 func recoveryBound(holding bool) time.Duration {
 	const retry = 250 * time.Millisecond
-	bound := owners.WatchSpan(leaseMax) + 2*leaseMax/15 + retry + activationTime
+	bound := max(owners.WatchSpan(leaseMax)+2*leaseMax/15, leaseMax, leaseMax/8+leaseMax/4) + retry + activationTime
 	if holding {
 		const idlePoll = time.Second
 		bound += owners.WatchSpan(leaseMax) + 2*idlePoll

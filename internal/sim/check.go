@@ -27,6 +27,7 @@ type check struct {
 	highest map[string]int64
 	running map[string][]*running
 	minted  map[string]map[int64]mint
+	given   map[grant]bool
 	user    map[string]map[int64]string // who used a token
 	lapsed  map[string]time.Time        // sessions, and when they did
 	fences  map[string]storage.Fence    // highest that storage accepted and answered
@@ -49,6 +50,12 @@ type running struct {
 	token int64
 }
 
+// A grant is a token that the store made for a session.
+type grant struct {
+	object, sid string
+	token       int64
+}
+
 type mint struct {
 	sid     string
 	planned bool // the owner before had released
@@ -57,7 +64,7 @@ type mint struct {
 func newCheck(w *world) *check {
 	return &check{
 		w: w, highest: map[string]int64{}, running: map[string][]*running{}, minted: map[string]map[int64]mint{},
-		user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, made: map[string]string{}, parent: map[string]string{},
+		given: map[grant]bool{}, user: map[string]map[int64]string{}, lapsed: map[string]time.Time{}, fences: map[string]storage.Fence{}, made: map[string]string{}, parent: map[string]string{},
 		ops: map[string][]*op{}, unsent: map[string]bool{}, held: map[string]map[*op]bool{}, moves: map[string]*moved{}, history: newHistory(w.c.History), broken: map[string][]string{},
 		stats: Stats{Faults: map[string]int{}},
 	}
@@ -111,6 +118,9 @@ func (c *check) start(i *instance, r faults.Record, state string) {
 	}
 	if owners.SessionState(state).Final() {
 		c.breaks("I1c", "%s starts under %d at %s whose session is %s", r.Object, r.Token, i.m.name, state)
+	}
+	if !c.given[grant{r.Object, r.Session, r.Token}] {
+		c.breaks("I3", "%s starts under %d at %s, and the store never gave that token to its session", r.Object, r.Token, i.m.name)
 	}
 	if c.user[r.Object] == nil {
 		c.user[r.Object] = map[int64]string{}
@@ -171,6 +181,7 @@ func (c *check) pinWritten(key string, before, after []string) {
 	c.history.add("owned", o, c.history.session(is["i"]), is["t"])
 	m := mint{sid: is["i"], planned: was["s"] == "r"}
 	c.minted[o][token] = m
+	c.given[grant{o, is["i"], token}] = true
 	c.stats.Mints++
 	if m.planned {
 		c.stats.Moves++
