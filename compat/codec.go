@@ -56,6 +56,9 @@ func readAs(data []byte, md protoreflect.MessageDescriptor, u *universe, enc Enc
 	if err == nil && profile == Spec && enc == Lenient {
 		err = typedAnys(data, md, u)
 	}
+	if err == nil && profile == Spec && enc == Binary && u.checksText {
+		err = checkExtensionText(m)
+	}
 	if err == nil && profile == Spec {
 		if err = closeEnums(m, enc); err == nil && !partial {
 			err = proto.CheckInitialized(m) // closing may have taken what is required

@@ -58,11 +58,13 @@ func binaryElement(wf, rf protoreflect.FieldDescriptor, p Profile) []Effect {
 		return garbage
 	case wm && rm:
 		return nil // compared by what is in them
+	case wm && rf.Kind() == protoreflect.BytesKind && wrapperKinds[wf.Message().FullName()]:
+		return append([]Effect{Value}, presenceOf(rf)...) // the bytes are not what is wrapped
 	case wm && rf.Kind() == protoreflect.BytesKind:
 		return presenceOf(rf) // the bytes are the message
 	case wm || rm:
 		return garbage
-	case wf.Kind() == protoreflect.BytesKind && rf.Kind() == protoreflect.StringKind && checksUTF8(rf):
+	case wf.Kind() == protoreflect.BytesKind && rf.Kind() == protoreflect.StringKind && refusesBadText(rf, p):
 		return []Effect{Fails}
 	default:
 		return nil

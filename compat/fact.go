@@ -42,6 +42,7 @@ const (
 	idempotency                      // idempotency_level differs
 	stateMissing                     // the code that loads has no such state message
 	payloadMissing                   // the reader has no such Any payload
+	messageForm                      // JSON: what is sent or stored as a whole is a well-known type on one side only
 	constraint                       // the reader's validation rules are not the writer's
 )
 

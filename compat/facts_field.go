@@ -43,14 +43,6 @@ func (c *comparer) utf8(n *node, wf, rf, we, re protoreflect.FieldDescriptor) {
 	}
 }
 
-// checksUTF8 says whether a decoder of this string refuses other bytes.
-func checksUTF8(fd protoreflect.FieldDescriptor) bool {
-	if x, ok := fd.(interface{ EnforceUTF8() bool }); ok {
-		return x.EnforceUTF8()
-	}
-	return fd.Syntax() == protoreflect.Proto3
-}
-
 // unset compares what it means that a single scalar is not set.
 func (c *comparer) unset(n *node, wf, rf protoreflect.FieldDescriptor) {
 	if shapeOf(wf) != single || shapeOf(rf) != single || isMessage(wf) || isMessage(rf) || wf.Cardinality() == protoreflect.Required {
@@ -66,6 +58,10 @@ func (c *comparer) unset(n *node, wf, rf protoreflect.FieldDescriptor) {
 
 // descend leads to the messages that a field holds, where they arrive.
 func (c *comparer) descend(n *node, wf, rf protoreflect.FieldDescriptor) {
+	if we, re := entryValues(wf, rf); we != nil && !n.json && arrives(wf, rf, n.json) {
+		n.children = append(n.children, c.node(pair{we.Message(), re.Message(), n.json}))
+		return
+	}
 	if n.json && (shapeOf(wf) != shapeOf(rf) || specialPair(wf, rf)) || opaquePair(wf, rf) || !arrives(wf, rf, n.json) {
 		return
 	}

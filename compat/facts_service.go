@@ -108,6 +108,7 @@ func methodRoot(fl flow, call, serve protoreflect.MethodDescriptor) root {
 	}
 	if fl.leg == LegRequest {
 		r.w, r.r = call.Input(), serve.Input()
+		r.call, r.serve = call, serve
 		if call.IsStreamingClient() && !serve.IsStreamingClient() {
 			r.facts = append(r.facts, &fact{kind: clientStream, w: call, r: serve})
 		}
@@ -117,6 +118,7 @@ func methodRoot(fl flow, call, serve protoreflect.MethodDescriptor) root {
 		return r
 	}
 	r.w, r.r = serve.Output(), call.Output()
+	r.call, r.serve = serve, call
 	if serve.IsStreamingServer() && !call.IsStreamingServer() {
 		r.facts = append(r.facts, &fact{kind: serverStream, w: serve, r: call})
 	}

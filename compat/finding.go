@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/skewgate/skewgate/compat/report"
 	"github.com/skewgate/skewgate/schema"
@@ -105,6 +106,9 @@ func (h *hit) otherProfile() string {
 	case isDispatch(h.fact.kind) || slices.Equal(here, there):
 		return ""
 	case len(there) == 0:
+		if h.fact.wf.Kind() == protoreflect.StringKind || h.fact.wf.Kind() == protoreflect.BytesKind {
+			return " (" + who + " does not check text of extensions)"
+		}
 		return " (" + who + " keeps the number)"
 	case len(here) > 0 && here[0] == there[0]:
 		return ""

@@ -236,6 +236,13 @@ func (d *fuzzDirection) touched(n *node, m protoreflect.Message, facts map[*fact
 		if at.peer == nil || at.peer.Message() == nil {
 			continue
 		}
+		if we, re := entryValues(fd, at.peer); we != nil && !n.json {
+			child := d.node(we.Message(), re.Message())
+			for _, e := range elements(fd, m.Get(fd)) {
+				d.touched(child, e.Message().Get(we).Message(), facts, depth+1)
+			}
+			continue
+		}
 		d.touchedPayloads(fd, at.peer, m.Get(fd), facts, depth)
 		if fd.IsMap() && at.peer.IsMap() {
 			if fd.MapValue().Message() == nil || at.peer.MapValue().Message() == nil {

@@ -97,6 +97,8 @@ type root struct {
 	method string // /package.Service/Method; empty for state
 	w, r   protoreflect.MessageDescriptor
 	facts  []*fact // about the call itself
+
+	call, serve protoreflect.Descriptor // the method as writer and reader know it; nil for state
 }
 
 // journey is a flow with where it starts.
@@ -143,6 +145,9 @@ func (j *judge) journey(fl flow) journey {
 	for i, r := range out.roots {
 		if r.w != nil && r.r != nil {
 			out.nodes[i] = c.compare(r.w, r.r, fl.encoding.isJSON())
+		}
+		if f := r.form(fl.encoding.isJSON()); f != nil {
+			out.roots[i].facts = append(r.facts, f)
 		}
 	}
 	return out

@@ -10,7 +10,7 @@ import (
 
 // observation is one thing that came out other than it went in.
 type observation struct {
-	field  protoreflect.FieldDescriptor   // the writer's
+	field  protoreflect.FieldDescriptor   // the writer's; nil: the message as a whole
 	in     protoreflect.MessageDescriptor // the reader's message
 	effect Effect
 	wrote  string // for people
@@ -27,6 +27,10 @@ type observer struct {
 // observe lists what differs between a message and its decoded form.
 func (c codec) observe(w, r protoreflect.Message) []observation {
 	o := &observer{codec: c}
+	if c.encoding.isJSON() && formsDiffer(w.Descriptor(), r.Descriptor()) {
+		o.whole(w, r)
+		return o.found
+	}
 	o.message(w, r)
 	return o.found
 }
@@ -257,7 +261,7 @@ func (o *observer) value(wf protoreflect.FieldDescriptor, wv protoreflect.Value,
 	case isMessage(wf) && isMessage(rf):
 		o.messages(wf, wv, rf, rv, rm)
 	case isMessage(wf) || isMessage(rf):
-		if rf.Kind() != protoreflect.BytesKind { // bytes hold a message whole
+		if !sameWrapped(wf, wv, rf, rv) {
 			o.add(Value, wf, rm, showOne(wf, wv), showOne(rf, rv))
 		}
 	case wf.Kind() == protoreflect.EnumKind && rf.Kind() == protoreflect.EnumKind:
@@ -318,6 +322,12 @@ func (o *observer) last(wf protoreflect.FieldDescriptor, wv protoreflect.Value, 
 			o.add(Loss, wf, rm, show(wf, wv), string(rf.Name())+" unset")
 			return
 		}
+		if we, re := entryValues(wf, rf); we != nil {
+			if !o.entry(written[0].Message(), r.Get(rf).Message(), we, re) {
+				o.add(Value, wf, rm, show(wf, wv), show(rf, r.Get(rf)))
+			}
+			return
+		}
 		o.messages(wf, written[0], rf, r.Get(rf), rm)
 	case !r.Has(rf):
 		o.missing(wf, written[0], rf, r)
@@ -342,8 +352,9 @@ func (o *observer) entries(wf protoreflect.FieldDescriptor, wv protoreflect.Valu
 		o.garbled(wf, wv, rf, r)
 		return
 	}
+	we, re := entryValues(wf, rf)
 	for _, w := range written {
-		if !slices.ContainsFunc(read, func(v protoreflect.Value) bool { return len(o.observe(w.Message(), v.Message())) == 0 }) {
+		if !slices.ContainsFunc(read, func(v protoreflect.Value) bool { return o.entry(w.Message(), v.Message(), we, re) }) {
 			o.add(Value, wf, r.Descriptor(), show(wf, wv), show(rf, r.Get(rf)))
 			return
 		}

@@ -114,11 +114,23 @@ func (c codec) unpack(u *universe, holder protoreflect.Message) (protoreflect.Me
 		return nil, plainError(err)
 	}
 	if c.profile == Spec && u == c.reader {
-		if err = closeEnums(m.ProtoReflect(), c.encoding); err == nil {
-			err = proto.CheckInitialized(m)
-		}
+		err = c.specified(m.ProtoReflect(), u)
 	}
 	return m.ProtoReflect(), plainError(err)
+}
+
+// specified does to a payload what the specification says of it and Go does
+// not.
+func (c codec) specified(m protoreflect.Message, u *universe) error {
+	if u.checksText {
+		if err := checkExtensionText(m); err != nil {
+			return err
+		}
+	}
+	if err := closeEnums(m, c.encoding); err != nil {
+		return err
+	}
+	return proto.CheckInitialized(m.Interface()) // closing may have taken what is required
 }
 
 // packs says that a writer's Any field is one whose payloads a manifest names,

@@ -20,6 +20,7 @@ type universe struct {
 	// values.
 	payloads map[protoreflect.FullName][]protoreflect.FullName
 
+	checksText  bool // there are extensions whose text must be UTF-8
 	constrained bool // the schema has buf.validate rules
 	validators  validators
 
@@ -42,6 +43,7 @@ func newUniverse(message func(protoreflect.FullName) protoreflect.MessageDescrip
 		}
 		u.extensions[of].add(xt.TypeDescriptor())
 		u.byName[xd.FullName()] = xt
+		u.checksText = u.checksText || xd.Kind() == protoreflect.StringKind && checksUTF8(xd)
 	}
 	return u
 }

@@ -89,7 +89,7 @@ func always(e Effect) func(*fact, Encoding, Profile) []Effect { return by(e, e, 
 
 // Rules lists every rule, by id.
 func Rules() []Rule {
-	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules, payloadRules, constraintRules)
+	all := slices.Concat(fieldRules, nameRules, typeRules, shapeRules, presenceRules, oneofRules, enumRules, serviceRules, stateRules, payloadRules, formRules, constraintRules)
 	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

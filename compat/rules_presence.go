@@ -57,7 +57,7 @@ var presenceRules = []Rule{
 		ID: "FIELD_UTF8_CHANGED", kind: fieldUTF8,
 		Title:    "a string that only one version checks to be UTF-8",
 		OneWay:   "a reader that does not check takes every string",
-		effects:  by(Fails, "", ""),
+		effects:  badTextEffects,
 		says:     "{writer} may put bytes that are not UTF-8 into {name}; {reader} checks and {outcome}",
 		fix:      "make sure that writers send UTF-8 before a reader checks it",
 		expand:   "writers check their text; stored state is cleaned",
@@ -67,4 +67,13 @@ var presenceRules = []Rule{
 		Example: Example{Old: "message M { string a = 1 [features.utf8_validation = NONE]; }",
 			New: "message M { string a = 1; }"},
 	},
+}
+
+// badTextEffects is what becomes of text that is not UTF-8; none can be
+// written in ProtoJSON.
+func badTextEffects(f *fact, enc Encoding, p Profile) []Effect {
+	if enc.isJSON() || !refusesBadText(f.rf, p) {
+		return nil
+	}
+	return []Effect{Fails}
 }

@@ -37,6 +37,24 @@ func sameScalar(wf protoreflect.FieldDescriptor, wv protoreflect.Value, rf proto
 	return a != nil && b != nil && a.Cmp(b) == 0
 }
 
+// sameWrapped compares a message with a value that is none. Bytes hold a
+// message whole; a wrapper is what it wraps.
+func sameWrapped(wf protoreflect.FieldDescriptor, wv protoreflect.Value, rf protoreflect.FieldDescriptor, rv protoreflect.Value) bool {
+	message, m, other, v := wf, wv, rf, rv
+	if !isMessage(wf) {
+		message, m, other, v = rf, rv, wf, wv
+	}
+	if !wrapperKinds[message.Message().FullName()] {
+		return isMessage(wf) && rf.Kind() == protoreflect.BytesKind
+	}
+	value := message.Message().Fields().ByNumber(1)
+	inner := m.Message().Get(value)
+	if isZero(inner) && isZero(v) {
+		return true
+	}
+	return isText(value.Kind()) && isText(other.Kind()) && bytes.Equal(textBytes(inner), textBytes(v))
+}
+
 func sameFloat(a, b float64) bool { return a == b || math.IsNaN(a) && math.IsNaN(b) }
 
 func textBytes(v protoreflect.Value) []byte {

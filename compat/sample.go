@@ -76,7 +76,15 @@ type sampler struct {
 	budget  *budget // nil: without a bound
 	payload protoreflect.FullName
 	variant int // which value required fields get
+	each    int // how many values of a field of a message are tried; 0: a few
 }
+
+// How many values of each field of a message are tried: many where nothing
+// else looks into it.
+const (
+	fewInner  = 6
+	manyInner = 16
+)
 
 // fill sets what must be set for the message to be valid: required fields, and
 // what ProtoJSON insists on in well-known types.
@@ -153,7 +161,11 @@ func (s sampler) elements(fd protoreflect.FieldDescriptor, depth int) []protoref
 	if !isMessage(fd) {
 		return scalars(fd)
 	}
-	md := fd.Message()
+	return s.messages(fd.Message(), depth)
+}
+
+// messages lists messages of one type.
+func (s sampler) messages(md protoreflect.MessageDescriptor, depth int) []protoreflect.Value {
 	first := dynamicpb.NewMessage(md)
 	s.fill(first, sampleDepth)
 	s.typical(first, depth)
@@ -167,7 +179,7 @@ func (s sampler) elements(fd protoreflect.FieldDescriptor, depth int) []protoref
 	fields := s.u.fields(md)
 	for _, inner := range fields[:min(len(fields), 24)] {
 		values := s.values(empty, inner, depth-1)
-		for _, v := range values[:min(len(values), 6)] {
+		for _, v := range values[:min(len(values), max(s.each, fewInner))] {
 			one := dynamicpb.NewMessage(md)
 			s.fill(one, sampleDepth)
 			one.Set(inner, v)

@@ -151,3 +151,37 @@ func TestRenamedStateInAMatrix(t *testing.T) {
 		t.Errorf("%d pairs are told of, %d ways of state", n, len(m.Report.State))
 	}
 }
+
+// TestStateOfAnotherForm: what is stored in ProtoJSON as a message is not read
+// as a well-known type, also where binary does not notice; its own twin is.
+func TestStateOfAnotherForm(t *testing.T) {
+	const own = "package a; message St { string value = 1; }"
+	const wkt = "package google.protobuf; message StringValue { string value = 1; }" // an input may have its own copy
+	for _, x := range []struct {
+		name     string
+		to       string
+		files    []string
+		encoding compat.Encoding
+		want     int
+	}{
+		{"json", "google.protobuf.StringValue", []string{own, wkt}, compat.JSON, 2},
+		{"json-lenient", "google.protobuf.StringValue", []string{own, wkt}, compat.Lenient, 2},
+		{"binary", "google.protobuf.StringValue", []string{own, wkt}, compat.Binary, 0},
+		{"a message that is no well-known type", "a.Other", []string{own + " message Other { string value = 1; }"}, compat.JSON, 0},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			r := checkInputs(t, stateInput("a.St", "", x.files...), stateInput(x.to, "", x.files...), compat.Options{Encodings: []compat.Encoding{x.encoding}}, false)
+			found := 0
+			for _, f := range r.Findings {
+				if f.Rule != "MESSAGE_JSON_FORM_CHANGED" || f.Leg != "state" || f.Effect != "error" {
+					t.Errorf("%s %s %s %s", f.Rule, f.Path, f.Leg, f.Effect)
+				}
+				found++
+			}
+			if found != x.want || (r.Order == report.ExpandContract) != (x.want > 0) {
+				t.Errorf("%d findings, want %d; order %s", found, x.want, r.Order)
+			}
+		})
+	}
+}

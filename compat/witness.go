@@ -101,7 +101,7 @@ func (c codec) refused(f *fact, m *dynamicpb.Message, data []byte, effects []Eff
 // blames says that the message is refused because of what the fact is about:
 // without it, it is read; partial as in read.
 func (c codec) blames(f *fact, m *dynamicpb.Message, partial bool) bool {
-	if f.kind == fieldRequired {
+	if f.kind == fieldRequired || f.kind == messageForm {
 		return true
 	}
 	without := dynamicpb.NewMessage(m.Descriptor())
@@ -136,6 +136,8 @@ func (c codec) candidates(f *fact, variant int) []*dynamicpb.Message {
 	switch f.kind {
 	case fieldRequired:
 		return c.omitting(f, s)
+	case messageForm:
+		return s.wholes(f.in.w, f.in.r)
 	case payloadMissing:
 		return c.each(f, s, s.packing(f))
 	case fieldDefault:
@@ -161,13 +163,20 @@ func (c codec) candidates(f *fact, variant int) []*dynamicpb.Message {
 		back.wf = f.group[1]
 		return append(c.each(f, s, s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2)), c.each(&back, s, s.values(dynamicpb.NewMessage(f.in.w), back.wf, 2))...)
 	default:
+		if f.rf != nil && opaquePair(f.wf, f.rf) {
+			s.each = manyInner
+		}
 		values := s.values(dynamicpb.NewMessage(f.in.w), f.wf, 2)
 		if we := elementOf(f.wf).Enum(); we != nil && !we.IsClosed() && f.rf != nil {
 			if re := elementOf(f.rf).Enum(); re != nil {
 				values = append(values, s.holding(f.in.w, f.wf, protoreflect.ValueOfEnum(unlistedNumber(we, re)))...)
 			}
 		}
-		return c.each(f, s, values)
+		out := c.each(f, s, values)
+		if f.json && f.rf != nil && specialPair(f.wf, f.rf) {
+			out = append(out, s.held(f)...)
+		}
+		return out
 	}
 }
 

@@ -100,6 +100,8 @@ func (h *hit) details() []string {
 	case oneofJoined, keyCollision:
 		name = string(f.group[0].Name())
 		pairs = append(pairs, "{name2}", string(f.group[1].Name()))
+	case messageForm:
+		pairs = append(pairs, "{was}", string(f.in.w.Name()), "{is}", string(f.in.r.Name()))
 	case idempotency:
 		pairs = append(pairs, "{was}", idempotencyText(f.w), "{is}", idempotencyText(f.r))
 	}

@@ -58,9 +58,10 @@ function value(field, v, registry) {
 }
 
 // wrap makes a message, list or map of an extension the same kind of thing as
-// reflect gives for a field.
+// reflect gives for a field. Of a wrapper protobuf-es gives what is wrapped.
 function extensionValue(ext, v, registry) {
-  const wrap = (x) => (ext.message ? reflect(ext.message, x) : x);
+  const boxed = (x) => (x?.$typeName ? x : create(ext.message, { value: x }));
+  const wrap = (x) => (ext.message ? reflect(ext.message, boxed(x)) : x);
   if (ext.fieldKind === "list") return [...v].map((x) => element(ext.listKind, ext, wrap(x), registry));
   return element(ext.fieldKind, ext, wrap(v), registry);
 }
