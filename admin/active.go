@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/skewgate/skewgate/owners"
@@ -20,6 +22,16 @@ type Active struct {
 	Draining bool           `json:"draining"`
 	LeaseMS  int64          `json:"leaseLeftMillis"`
 	Objects  []ActiveObject `json:"objects"`
+	Refusals []Refusal      `json:"refusals"` // what its gate refused last, latest first; it remembers 64
+}
+
+// Refusal is a request that a host's gate did not let in: nothing of it was executed.
+type Refusal struct {
+	Object string    `json:"object"`
+	Token  int64     `json:"token"`  // that the request came with
+	Reason string    `json:"reason"` // released, releasing, lease, session, stale or auth
+	At     time.Time `json:"at"`     // by the host's clock
+	Host   string    `json:"host"`   // that refused it
 }
 
 // ActiveObject is one object in a host's memory.
@@ -39,6 +51,8 @@ const (
 	pathActive    = "/_skewgate/active"
 	activeWithin  = 2 * time.Second
 	maxActiveBody = 16 << 20
+	movesLooked   = 3  // of an object's history, for who may have refused it
+	refusalsShown = 16 // of one object
 )
 
 // active asks a host what is active there; nil when it does not say, because
@@ -80,5 +94,43 @@ func (a *api) askActive(ctx context.Context, s owners.Session, object string) (*
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxActiveBody)).Decode(&out); err != nil {
 		return nil, fmt.Errorf("ask %s: %w", s.Name, err)
 	}
+	for i := range out.Refusals {
+		out.Refusals[i].Host = s.Name
+	}
 	return &out, nil
+}
+
+// refusedBy asks the hosts that an object left lately, and gives with those of
+// its owner what was refused of it: after a move it is the old host that refuses.
+func (a *api) refusedBy(ctx context.Context, k owners.Key, owner *Active, v *view) []Refusal {
+	moves, err := a.opt.Rollouts.Moves.Of(ctx, k, movesLooked)
+	if err != nil {
+		a.opt.Logger.Debug("history not read", "object", k, "err", err)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var all []Refusal
+	if owner != nil {
+		all = append(all, owner.Refusals...)
+	}
+	asked := map[string]bool{}
+	for _, m := range moves {
+		i := slices.IndexFunc(v.all, func(s owners.Session) bool {
+			return s.Name == m.FromHost && !s.State.Final() && !asked[s.ID] && (owner == nil || s.ID != owner.Session)
+		})
+		if i < 0 {
+			continue
+		}
+		asked[v.all[i].ID] = true
+		wg.Go(func() {
+			if said := a.active(ctx, v.all[i], k.String()); said != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, said.Refusals...)
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(all, func(x, y Refusal) int { return y.At.Compare(x.At) })
+	return all[:min(len(all), refusalsShown)]
 }

@@ -126,25 +126,6 @@ func TestObjectsSayWhereAndWhy(t *testing.T) {
 	})
 }
 
-func TestMoveIsRefusedWithTheReason(t *testing.T) {
-	m := embedded(t)
-	m.host("h-1", "v41")
-	k := owners.Key{Class: "Cart", ID: "1"}
-	if _, err := m.client.MoveObject(t.Context(), k, ObjectMove{}); code(err) != rollout.CodeNotActive {
-		t.Errorf("of an object that nobody owns: %v", err)
-	}
-	m.call("1", "h-1")
-	if _, err := m.client.MoveObject(t.Context(), k, ObjectMove{}); code(err) != rollout.CodeNoHost {
-		t.Errorf("with no other host: %v", err)
-	}
-	if _, err := m.client.MoveObject(t.Context(), k, ObjectMove{Host: "h-9"}); code(err) != rollout.CodeNoHost {
-		t.Errorf("to a host that is not there: %v", err)
-	}
-	if o, err := m.client.Object(t.Context(), k); err != nil || o.Host != "h-1" || o.State != "owned" {
-		t.Errorf("a refused move moved it: %+v, %v", o, err)
-	}
-}
-
 func TestRolloutThroughTheAPI(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, m *mesh) {
 		ctx := t.Context()

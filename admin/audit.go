@@ -49,7 +49,7 @@ func (a *audit) note(r *http.Request, result error) {
 	if err != nil {
 		from = r.RemoteAddr
 	}
-	e := AuditEntry{At: time.Now().UTC(), By: actor(r), From: from, Action: r.Method + " " + r.URL.EscapedPath(), Result: "ok"}
+	e := AuditEntry{At: time.Now().UTC(), By: actor(r), From: from, Action: r.Method + " " + r.URL.RequestURI(), Result: "ok"}
 	if result != nil {
 		e.Result = result.Error()
 	}

@@ -16,8 +16,10 @@ const (
 
 // List is an answer of several things.
 type List[T any] struct {
-	Items     []T  `json:"items"`
-	Truncated bool `json:"truncated,omitempty"` // there are more than asked for
+	Items      []T    `json:"items"`
+	Truncated  bool   `json:"truncated,omitempty"`  // there are more than asked for
+	Cursor     string `json:"cursor,omitempty"`     // objects only: ask again with it for what follows
+	Unreadable int    `json:"unreadable,omitempty"` // objects only: records passed over because this version cannot read them; the log names them
 }
 
 // kinded says how a type is called in answers, where its Go name is not it.

@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
+	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/rollout"
 	"github.com/skewgate/skewgate/rollout/skew"
@@ -51,6 +55,11 @@ func badRequest(format string, args ...any) error {
 
 func missing(next, format string, args ...any) error {
 	return &Error{Status: http.StatusNotFound, Code: "not_found", Detail: fmt.Sprintf(format, args...), Next: next}
+}
+
+// noClass says that a name is none of the mesh's, and which ones are.
+func noClass(known map[string]routing.Class, name string) error {
+	return missing("skewgate versions list", "the mesh has no class %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 }
 
 // problemOf gives an error its status and code; this is the one place that does.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -26,7 +28,8 @@ type Host struct {
 	Objects   int          `json:"objects"`
 	InFlight  int          `json:"inFlight"`
 	Lease     wire.Seconds `json:"lease"`
-	Heartbeat wire.Seconds `json:"heartbeat"` // age of the last renewal, by the store's clock
+	Heartbeat wire.Seconds `json:"heartbeat"`        // age of the last renewal, by the store's clock
+	DryRun    bool         `json:"dryRun,omitempty"` // state is what it would be; nothing was touched
 
 	Active *Active `json:"active,omitempty"` // get only: what the host itself says
 }
@@ -35,6 +38,9 @@ func hostOf(s owners.Session, now time.Time) Host {
 	h := Host{
 		Name: s.Name, Session: s.ID, Addr: s.Addr, App: s.App, Version: s.Version, Preview: s.Preview, Classes: s.Classes,
 		State: stateOf(s), Objects: s.Objects, InFlight: s.InFlight, Lease: wire.Seconds(s.Lease),
+	}
+	if s.State.Final() {
+		h.Objects, h.InFlight = 0, 0 // what it said last is over
 	}
 	if at, ok := renewedAt(s.Nonce); ok {
 		h.Heartbeat = wire.Seconds(max(now.Sub(at), 0).Round(time.Millisecond))
@@ -81,6 +87,11 @@ func (a *api) sessions(ctx context.Context) ([]owners.Session, error) {
 	return found, nil
 }
 
+// knowsApp says that the mesh file has a class of app.
+func (a *api) knowsApp(app string) bool {
+	return slices.ContainsFunc(a.opt.Classes(), func(c routing.Class) bool { return c.App == app })
+}
+
 func (a *api) listHosts(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	sessions, err := a.sessions(r.Context())
@@ -90,6 +101,9 @@ func (a *api) listHosts(r *http.Request) (any, error) {
 	now, err := a.opt.Rollouts.Records.Now(r.Context())
 	if err != nil {
 		return nil, err
+	}
+	if app := q.Get("app"); app != "" && !a.knowsApp(app) && !slices.ContainsFunc(sessions, func(s owners.Session) bool { return s.App == app }) {
+		return nil, missing("skewgate hosts list --all", "no host is of app %q, nor any class of the mesh", app)
 	}
 	out := List[Host]{Items: []Host{}}
 	for _, s := range sessions {
@@ -168,17 +182,25 @@ func (a *api) actOnHost(r *http.Request) (any, error) {
 	default:
 		return nil, badRequest("%q: a host can be cordoned (cordon), uncordoned (uncordon) or drained (drain)", action)
 	}
+	dry, err := dryRunOf(r)
+	if err != nil {
+		return nil, err
+	}
 	s, err := a.session(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
-	if s.State != owners.Live && want != owners.WantedDrain {
-		return nil, &Error{
-			Status: http.StatusConflict, Code: "wrong_phase",
-			Detail: fmt.Sprintf("%s is %s; that cannot be taken back", s.Name, s.State), Next: "skewgate hosts list",
-		}
+	if err := mayWant(s, want); err != nil {
+		return nil, err
 	}
-	if err := a.opt.Store.Want(r.Context(), s.ID, want); err != nil {
+	if !dry {
+		err = a.opt.Store.Want(r.Context(), s.ID, want)
+	}
+	switch {
+	case errors.Is(err, owners.ErrFenced): // it ended a moment ago
+		s.State = owners.Closed
+		return nil, mayWant(s, want)
+	case err != nil:
 		return nil, fmt.Errorf("%s host %s: %w", r.PathValue("action"), s.Name, err)
 	}
 	s.Wanted = want
@@ -186,5 +208,21 @@ func (a *api) actOnHost(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hostOf(s, now), nil
+	h := hostOf(s, now)
+	h.DryRun = dry
+	return h, nil
+}
+
+// mayWant says why a host cannot be steered any more; nil when it can.
+func mayWant(s owners.Session, want owners.Wanted) error {
+	over := &Error{Status: http.StatusConflict, Code: "wrong_phase", Next: "skewgate hosts list"}
+	switch {
+	case s.State.Final():
+		over.Detail = fmt.Sprintf("%s is %s: this session is over, and its process has another one or none", s.Name, s.State)
+	case s.State != owners.Live && want != owners.WantedDrain:
+		over.Detail = fmt.Sprintf("%s is %s; that cannot be taken back", s.Name, s.State)
+	default:
+		return nil
+	}
+	return over
 }

@@ -176,7 +176,15 @@ func (m *mesh) call(id, hostName string) {
 			m.t.Fatalf("acquire %s: %v %v", k, won, err)
 		}
 	}
-	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, "http://"+s.Addr+"/carts/"+id, nil)
+	if res := m.send(k, pin, s); res.StatusCode != http.StatusOK {
+		m.t.Fatalf("call of %s on %s: %s %s", k, hostName, res.Status, res.Header.Get(wire.HeaderRefusal))
+	}
+}
+
+// send makes one attempt at a host with the stamp of a pin.
+func (m *mesh) send(k owners.Key, pin owners.Pin, s owners.Session) *http.Response {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, "http://"+s.Addr+"/carts/"+k.ID, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -189,10 +197,8 @@ func (m *mesh) call(id, hostName string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		m.t.Fatalf("call of %s on %s: %s %s", k, hostName, res.Status, res.Header.Get(wire.HeaderRefusal))
-	}
+	res.Body.Close()
+	return res
 }
 
 // tally counts calls as a gateway would.

@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -36,6 +35,8 @@ type Object struct {
 
 	Active *ActiveObject `json:"active,omitempty"` // get only: what its host says
 	Fence  string        `json:"fence,omitempty"`  // get only: storage fence of its host: redis, postgres, none; empty when it does not say
+
+	Refusals []Refusal `json:"refusals,omitempty"` // get only: what the gates of its app's hosts refused last of it, latest first
 }
 
 // view is what objects are described by; read once for a list.
@@ -140,59 +141,6 @@ func (v *view) usableHosts(class routing.Class) map[string]int {
 	return n
 }
 
-// objectFilter is what a list is narrowed by.
-type objectFilter struct {
-	class, version, host, state string
-	moving                      bool // only those that do not run their assigned version
-}
-
-func (f objectFilter) wants(o Object) bool {
-	return (f.class == "" || f.class == o.Class) && (f.version == "" || f.version == o.Version) &&
-		(f.host == "" || f.host == o.Host || f.host == o.Session) && (f.state == "" || f.state == o.State) &&
-		(!f.moving || o.State == string(owners.Owned) && o.Assigned != "" && o.Assigned != o.Version)
-}
-
-func (a *api) listObjects(r *http.Request) (any, error) {
-	limit, err := limitOf(r, 100)
-	if err != nil {
-		return nil, err
-	}
-	q := r.URL.Query()
-	f := objectFilter{class: q.Get("class"), version: q.Get("version"), host: q.Get("host"), state: q.Get("state"), moving: q.Get("moving") == "true"}
-	v, err := a.view(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	out := List[Object]{Items: []Object{}}
-	seen := map[owners.Key]bool{}
-	for pin, err := range a.opt.Store.Pins(r.Context()) {
-		if errors.Is(err, owners.ErrBadRecord) {
-			a.opt.Logger.Warn("pin passed over", "err", err)
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list objects: %w", err)
-		}
-		o := v.describe(pin)
-		if !f.wants(o) || seen[pin.Key] {
-			continue
-		}
-		if len(out.Items) == limit {
-			out.Truncated = true
-			break
-		}
-		seen[pin.Key] = true
-		out.Items = append(out.Items, o)
-	}
-	slices.SortFunc(out.Items, func(x, y Object) int {
-		if x.Object < y.Object {
-			return -1
-		}
-		return 1
-	})
-	return out, nil
-}
-
 // keyOf reads the object out of the path; the mux has taken the escapes off.
 func keyOf(r *http.Request) (owners.Key, error) {
 	k := owners.Key{Class: r.PathValue("class"), ID: r.PathValue("id")}
@@ -213,20 +161,23 @@ func (a *api) getObject(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if _, ok := v.classes[k.Class]; !ok && pin.State == owners.None {
-		return nil, missing("skewgate versions list", "the mesh has no class %q", k.Class)
+		return nil, noClass(v.classes, k.Class)
 	}
 	pin.Key = k
 	o := v.describe(pin)
+	var active *Active
 	if found && pin.State == owners.Owned {
-		if active := a.active(r.Context(), sess, k.String()); active != nil {
-			o.Fence = active.Fence
-			for _, x := range active.Objects {
-				if x.Object == k.String() {
-					o.Active = &x
-				}
+		active = a.active(r.Context(), sess, k.String())
+	}
+	if active != nil {
+		o.Fence = active.Fence
+		for _, x := range active.Objects {
+			if x.Object == k.String() {
+				o.Active = &x
 			}
 		}
 	}
+	o.Refusals = a.refusedBy(r.Context(), k, active, v)
 	return o, nil
 }
 
@@ -246,13 +197,17 @@ func (a *api) moveObject(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	dry, err := dryRunOf(r)
+	if err != nil {
+		return nil, err
+	}
 	var m ObjectMove
 	if r.ContentLength != 0 {
 		if err := readBody(r, &m); err != nil {
 			return nil, err
 		}
 	}
-	ask := rollout.MoveAsk{Ask: rollout.Ask{By: actor(r), Reason: m.Reason}, Host: m.Host, Wait: time.Duration(m.Wait)}
+	ask := rollout.MoveAsk{Ask: rollout.Ask{By: actor(r), Reason: m.Reason}, Host: m.Host, Wait: time.Duration(m.Wait), Dry: dry}
 	if m.Now {
 		ask.Mode = routing.MoveNow
 	}

@@ -54,18 +54,19 @@ func (c *Client) RolloutHistory(ctx context.Context, app string, limit int) (Lis
 // ObjectQuery narrows a list of objects. Zero values mean everything.
 type ObjectQuery struct {
 	Class, Version, Host, State string
-	Moving                      bool // only those not on their assigned version
-	Limit                       int
+	Moving                      bool   // only those not on their assigned version
+	Limit                       int    // about so many; 100
+	Cursor                      string // of an earlier answer: what follows
 }
 
-// Objects lists pins.
+// Objects lists pins, a page at a time: Cursor of the answer, unless empty, asks for the next.
 func (c *Client) Objects(ctx context.Context, q ObjectQuery) (List[Object], error) {
 	moving := ""
 	if q.Moving {
 		moving = strconv.FormatBool(true)
 	}
 	return get[List[Object]](ctx, c, "/objects", values("class", q.Class, "version", q.Version, "host", q.Host, "state", q.State,
-		"moving", moving, "limit", count(q.Limit)))
+		"moving", moving, "limit", count(q.Limit), "cursor", q.Cursor))
 }
 
 // Object gives one object.
@@ -76,6 +77,12 @@ func (c *Client) Object(ctx context.Context, k owners.Key) (Object, error) {
 // MoveObject moves one object now.
 func (c *Client) MoveObject(ctx context.Context, k owners.Key, m ObjectMove) (MovedObject, error) {
 	return post[MovedObject](ctx, c, object(k, "move"), m)
+}
+
+// TryMoveObject says where MoveObject would move it, or why not.
+func (c *Client) TryMoveObject(ctx context.Context, k owners.Key, m ObjectMove) (out MovedObject, err error) {
+	err = c.do(ctx, http.MethodPost, object(k, "move"), values("dryRun", "true"), m, &out)
+	return out, err
 }
 
 // ObjectHistory gives an object's moves, newest first.
@@ -106,6 +113,12 @@ func (c *Client) Host(ctx context.Context, name string) (Host, error) {
 // ActOnHost cordons, uncordons or drains.
 func (c *Client) ActOnHost(ctx context.Context, name, action string) (Host, error) {
 	return post[Host](ctx, c, path("hosts", name, action), nil)
+}
+
+// TryActOnHost says what ActOnHost would do, or why not.
+func (c *Client) TryActOnHost(ctx context.Context, name, action string) (out Host, err error) {
+	err = c.do(ctx, http.MethodPost, path("hosts", name, action), values("dryRun", "true"), nil, &out)
+	return out, err
 }
 
 // Versions lists an app's versions; all apps' for "".

@@ -19,6 +19,19 @@ func limitOf(r *http.Request, def int) (int, error) {
 	return n, nil
 }
 
+// dryRunOf reads ?dryRun=, true or false.
+func dryRunOf(r *http.Request) (bool, error) {
+	s := r.URL.Query().Get("dryRun")
+	if s == "" {
+		return false, nil
+	}
+	dry, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, badRequest("dryRun=%q: use true or false", s)
+	}
+	return dry, nil
+}
+
 // sinceOf reads ?since=, a duration.
 func sinceOf(r *http.Request, def time.Duration) (time.Duration, error) {
 	s := r.URL.Query().Get("since")

@@ -42,6 +42,8 @@ func Fix(err error) string {
 		return "check ca=, cert=, key= and server_name= in the URL against the server's certificates"
 	case has("LOADING"):
 		return "wait until it has loaded its data"
+	case has("sentinel://") && has("deadline exceeded", "i/o timeout", "all sentinels"):
+		return "no sentinel of the URL answers, or none knows a master of that name: redis-cli -h HOST -p 26379 sentinel get-master-addr-by-name MASTER"
 	case has("deadline exceeded", "i/o timeout", "EOF"):
 		return "it accepts connections but does not answer: rediss:// for a server without TLS, redis:// for one with it, or a server that hangs"
 	}

@@ -17,13 +17,14 @@ func TestWhatCannotBeOpenedIsExplained(t *testing.T) {
 	server := testenv.Redis(t, "--user", "poor", "on", ">pw", "~{p0}:*", "-@all", "+hello", "+eval", "+evalsha")
 	_, replicas := testenv.RedisReplicas(t, 1)
 	for url, want := range map[string]string{
-		"redis://poor:guess@" + server:                       "user and password",
-		"redis://poor:pw@" + server:                          "docs/ownership.md",
-		"redis://" + replicas[0].Addr:                        "point the URL at the master",
-		fmt.Sprintf("redis://127.0.0.1:%d", testenv.Port(t)): "is the server up",
-		"rediss://" + server:                                 "TLS",
-		"redis://no-such-host.invalid":                       "does not resolve",
-		"redis+sentinel://" + server:                         "redis+sentinel://host:port,host:port/MASTER",
+		"redis://poor:guess@" + server:                                     "user and password",
+		"redis://poor:pw@" + server:                                        "docs/ownership.md",
+		"redis://" + replicas[0].Addr:                                      "point the URL at the master",
+		fmt.Sprintf("redis://127.0.0.1:%d", testenv.Port(t)):               "is the server up",
+		"rediss://" + server:                                               "TLS",
+		"redis://no-such-host.invalid":                                     "does not resolve",
+		fmt.Sprintf("redis+sentinel://127.0.0.1:%d/main", testenv.Port(t)): "no sentinel of the URL answers",
+		"redis+sentinel://" + server:                                       "redis+sentinel://host:port,host:port/MASTER",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		s, err := owners.Open(ctx, owners.Options{URL: url, Timeout: time.Second})

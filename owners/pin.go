@@ -208,8 +208,14 @@ func (s *Store) readPins(ctx context.Context, names []string, yield func(Pin, er
 		}
 		p := Pin{Key: k}
 		if kerr == nil {
-			if p, kerr = decodePin(k, cmds[i].Val()); kerr == nil && p.State == None {
+			read, err := decodePin(k, cmds[i].Val())
+			switch {
+			case err != nil:
+				kerr = fmt.Errorf("pin %s: %w", k, err)
+			case read.State == None:
 				continue // collected since the scan
+			default:
+				p = read
 			}
 		}
 		if !yield(p, kerr) {

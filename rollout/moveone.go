@@ -1,13 +1,16 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/rollout/skew"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -24,14 +27,16 @@ type MoveAsk struct {
 	Host string // name or session of the target; "" = a host of the assigned version, else the emptiest other one
 	Mode routing.MoveMode
 	Wait time.Duration // how long running events may take
+	Dry  bool          // only say where it would go
 }
 
 // MovedObject is where one object went.
 type MovedObject struct {
 	Object string `json:"object"`
-	From   string `json:"from"` // host
-	To     string `json:"to"`   // host
-	Token  int64  `json:"token"`
+	From   string `json:"from"`             // host
+	To     string `json:"to"`               // host
+	Token  int64  `json:"token"`            // with dryRun the one that it has
+	DryRun bool   `json:"dryRun,omitempty"` // nothing was touched
 }
 
 // MoveObject moves one object now, outside of any rollout and budget: its host
@@ -48,6 +53,9 @@ func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*Mo
 	to, err := r.targetFor(ctx, k, from, a.Host)
 	if err != nil {
 		return nil, err
+	}
+	if a.Dry {
+		return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: pin.Token, DryRun: true}, nil
 	}
 	mode, wait := wire.ReleaseDrain, a.Wait
 	if a.Mode == routing.MoveNow {
@@ -117,16 +125,6 @@ func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Sess
 	if err != nil {
 		return owners.Session{}, fmt.Errorf("move %s: %w", k, err)
 	}
-	candidates := slices.DeleteFunc(sessions, func(s owners.Session) bool {
-		return s.App != from.App || !usable(s) || !slices.Contains(s.Classes, k.Class) || s.ID == from.ID
-	})
-	if host != "" {
-		i := slices.IndexFunc(candidates, func(s owners.Session) bool { return s.Name == host || s.ID == host })
-		if i < 0 {
-			return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "%s is no other host that can take objects of class %s now", host, k.Class)
-		}
-		return candidates[i], nil
-	}
 	rec, err := r.Records.Get(ctx, from.App)
 	if err != nil {
 		return owners.Session{}, err
@@ -135,10 +133,16 @@ func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Sess
 	if err != nil {
 		return owners.Session{}, err
 	}
-	want := place.Desired(k.ID, from.Version)
-	if want == "" {
-		want = from.Version
+	if host != "" {
+		return namedTarget(sessions, k, from, host, place)
 	}
+	candidates := slices.DeleteFunc(sessions, func(s owners.Session) bool {
+		return whyNot(s, k, from, place) != ""
+	})
+	if len(candidates) == 0 {
+		return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "no other host can take objects of class %s now", k.Class)
+	}
+	want := cmp.Or(place.Desired(k.ID, from.Version), from.Version)
 	slices.SortStableFunc(candidates, func(a, b owners.Session) int {
 		if (a.Version == want) != (b.Version == want) {
 			if a.Version == want {
@@ -148,8 +152,48 @@ func (r *Rollouts) targetFor(ctx context.Context, k owners.Key, from owners.Sess
 		}
 		return a.Objects - b.Objects
 	})
-	if len(candidates) == 0 {
-		return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "no other host can take objects of class %s now", k.Class)
-	}
 	return candidates[0], nil
+}
+
+// namedTarget finds the host that an operator named, or says why it cannot be that one.
+func namedTarget(sessions []owners.Session, k owners.Key, from owners.Session, host string, place Placement) (owners.Session, error) {
+	why := "no host is called " + host
+	for _, s := range sessions {
+		if s.Name != host && s.ID != host {
+			continue
+		}
+		no := whyNot(s, k, from, place)
+		if no == "" {
+			return s, nil
+		}
+		if why = host + " " + no; !s.State.Final() { // its sessions of before are of no interest
+			break
+		}
+	}
+	return owners.Session{}, refuse(CodeNoHost, "skewgate hosts list --app "+from.App, "%s cannot move: %s", k, why)
+}
+
+// whyNot says why a session cannot take k from another; "" when it can.
+func whyNot(s owners.Session, k owners.Key, from owners.Session, place Placement) string {
+	switch reads := place.Matrix.Reads(from.Version, s.Version); {
+	case s.ID == from.ID:
+		return "has it already"
+	case s.App != from.App:
+		return fmt.Sprintf("runs app %s; the object is of %s", s.App, from.App)
+	case !slices.Contains(s.Classes, k.Class):
+		return fmt.Sprintf("serves %s, not %s", strings.Join(s.Classes, ", "), k.Class)
+	case s.State != owners.Live:
+		return "is " + string(s.State)
+	case s.Wanted == owners.WantedDrain:
+		return "is draining"
+	case s.Wanted == owners.WantedCordon:
+		return "is cordoned: skewgate hosts uncordon " + s.Name
+	case !s.Ready:
+		return "is not ready"
+	case s.Preview != "":
+		return "belongs to preview " + s.Preview
+	case reads.Verdict == skew.Fail:
+		return fmt.Sprintf("runs %s, which cannot read the state that %s stored: %s", s.Version, from.Version, reads.Message)
+	}
+	return ""
 }

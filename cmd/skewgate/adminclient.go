@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/user"
 	"strings"
@@ -76,7 +77,7 @@ func apiError(err error) error {
 	switch {
 	case errors.As(err, &e) && e.Unknown:
 		return exitError{exitUnknown, err}
-	case errors.As(err, &e) && e.Refused():
+	case errors.As(err, &e) && (e.Refused() || e.Status == http.StatusConflict):
 		return exitError{exitNo, err}
 	case errors.Is(err, admin.ErrUnreachable):
 		return fmt.Errorf("%w\n    → is skewgate serve running there? --admin URL or SKEWGATE_ADMIN says where", err)

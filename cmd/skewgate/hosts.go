@@ -100,6 +100,16 @@ func hostPage(p *page, h admin.Host) {
 	}
 	p.line("  fence      %s", h.Active.Fence)
 	p.line("  lease left %s (as the host sees it)", age(time.Duration(h.Active.LeaseMS)*time.Millisecond))
+	refused := h.Active.Refusals
+	if !p.wide {
+		refused = refused[:min(len(refused), refusalLines)]
+	}
+	for _, r := range refused {
+		p.line("  refused    %s %s at %s: %s", dash(r.Object), tokenWord(r.Token), r.At.Local().Format(time.TimeOnly), r.Reason)
+	}
+	if n := len(h.Active.Refusals) - len(refused); n > 0 {
+		p.line("  refused    … and %d more; -o wide", n)
+	}
 	rows := make([][]string, 0, len(h.Active.Objects))
 	for _, o := range h.Active.Objects {
 		rows = append(rows, []string{
@@ -114,6 +124,7 @@ func hostPage(p *page, h admin.Host) {
 
 func newHostsActCommand(env *Env, api *api, verb, short string) *cobra.Command {
 	out := &output{}
+	var dry bool
 	cmd := &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,12 +132,21 @@ func newHostsActCommand(env *Env, api *api, verb, short string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd.Context(), env, out, func(ctx context.Context) (admin.Host, error) { return c.ActOnHost(ctx, args[0], verb) },
+			act := c.ActOnHost
+			if dry {
+				act = c.TryActOnHost
+			}
+			return show(cmd.Context(), env, out, func(ctx context.Context) (admin.Host, error) { return act(ctx, args[0], verb) },
 				func(p *page, h admin.Host) {
+					if h.DryRun {
+						p.line("%s would be %s, with %s and %s running; nothing was touched", h.Name, h.State, plural(h.Objects, "object"), plural(h.InFlight, "event"))
+						return
+					}
 					p.line("%s %s: the host hears it at its next renewal, within %s", h.Name, h.State, time.Duration(h.Lease)/4)
 				})
 		},
 	}
 	out.bind(cmd, false)
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be, or why it cannot")
 	return cmd
 }

@@ -11,7 +11,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	env := newEnv(os.Stdin, os.Stdout, os.Stderr)
+	env.logged = logRedis
+	code := env.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }

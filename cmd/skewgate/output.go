@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,6 +24,7 @@ type output struct {
 	format string
 	watch  bool
 	every  time.Duration
+	stream bool // several answers follow each other: JSON is one a line
 }
 
 // bind adds -o, and with watch -w.
@@ -34,20 +36,36 @@ func (o *output) bind(cmd *cobra.Command, watch bool) {
 	}
 }
 
+func (o *output) valid() error {
+	switch o.format {
+	case "table", "wide", "json", "yaml":
+		return nil
+	}
+	return fmt.Errorf("-o %q: use table, wide, json or yaml", o.format)
+}
+
 // show asks once, or again and again with --watch, and writes each answer.
 // table writes it for people.
 func show[T any](ctx context.Context, env *Env, o *output, ask func(context.Context) (T, error), table func(*page, T)) error {
-	switch o.format {
-	case "table", "wide", "json", "yaml":
-	default:
-		return fmt.Errorf("-o %q: use table, wide, json or yaml", o.format)
+	if err := o.valid(); err != nil {
+		return err
 	}
-	for {
+	o.stream = o.watch
+	for seen := false; ; {
 		answer, err := ask(ctx)
-		if err != nil {
-			return apiError(err)
+		switch {
+		case err == nil:
+			seen = true
+			err = write(env, o, answer, table)
+		case o.watch && ctx.Err() != nil:
+			return nil // interrupted while it asked
+		case o.watch && seen && errors.Is(err, admin.ErrUnreachable):
+			env.Logger.Warn("no answer; looking on", "err", err)
+			err = nil
+		default:
+			err = apiError(err)
 		}
-		if err := write(env, o, answer, table); err != nil {
+		if err != nil {
 			return err
 		}
 		if !o.watch {
@@ -79,7 +97,7 @@ func write[T any](env *Env, o *output, answer T, table func(*page, T)) error {
 }
 
 // writeData writes an answer as the API gives it, with apiVersion and kind.
-// With --watch each JSON answer is one line.
+// Where several follow each other, each JSON answer is one line.
 func writeData(env *Env, o *output, answer any) error {
 	data, err := admin.Encode(answer)
 	if err != nil {
@@ -90,10 +108,10 @@ func writeData(env *Env, o *output, answer any) error {
 		if data, err = yaml.JSONToYAML(data); err != nil {
 			return fmt.Errorf("encode yaml: %w", err)
 		}
-		if o.watch {
+		if o.stream {
 			data = append([]byte("---\n"), data...)
 		}
-	case !o.watch:
+	case !o.stream:
 		var indented any = json.RawMessage(data)
 		if data, err = json.MarshalIndent(indented, "", "  "); err != nil {
 			return fmt.Errorf("encode json: %w", err)
@@ -119,6 +137,7 @@ type page struct {
 	b      strings.Builder
 	wide   bool
 	colour bool
+	headed bool // the table's columns are named already
 }
 
 func (p *page) String() string { return p.b.String() }
@@ -166,7 +185,9 @@ func (p *page) table(columns []column, rows [][]string) {
 	for i, c := range columns {
 		head[i] = c.name
 	}
-	p.row(columns, widths, head, false)
+	if !p.headed {
+		p.row(columns, widths, head, false)
+	}
 	for _, r := range rows {
 		p.row(columns, widths, r, true)
 	}

@@ -28,6 +28,11 @@ type Env struct {
 	Logger         *slog.Logger // to Stderr, by --log-format and --log-level; set before a command runs
 
 	logFormat, logLevel string
+	logged              func(*slog.Logger) // is told of Logger; nil
+}
+
+func newEnv(stdin io.Reader, stdout, stderr io.Writer) *Env {
+	return &Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Logger: slog.New(slog.NewTextHandler(stderr, nil))}
 }
 
 // exitError ends the process with a code of its own. A nil err prints nothing:
@@ -48,13 +53,16 @@ func (e exitError) Unwrap() error { return e.err }
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	env := &Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Logger: slog.New(slog.NewTextHandler(stderr, nil))}
-	root := newRootCommand(env)
+	return newEnv(stdin, stdout, stderr).run(ctx, args)
+}
+
+func (e *Env) run(ctx context.Context, args []string) int {
+	root := newRootCommand(e)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return exitCode(root.ExecuteContext(ctx), stderr)
+	root.SetIn(e.Stdin)
+	root.SetOut(e.Stdout)
+	root.SetErr(e.Stderr)
+	return exitCode(root.ExecuteContext(ctx), e.Stderr)
 }
 
 // exitCode says what a command's error means and prints it.
@@ -128,6 +136,9 @@ func (e *Env) setLogger() error {
 		e.Logger = slog.New(slog.NewJSONHandler(e.Stderr, opts))
 	default:
 		return fmt.Errorf("--log-format %q: use text or json", e.logFormat)
+	}
+	if e.logged != nil {
+		e.logged(e.Logger)
 	}
 	return nil
 }
