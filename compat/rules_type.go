@@ -70,7 +70,7 @@ var typeRules = []Rule{
 		ID: "FIELD_ENUM_INT_CHANGED", kind: fieldType, families: []family{enumNumber}, effects: typeEffects,
 		Title:  "an integer that became an enum, or the reverse",
 		OneWay: "an integer wide enough holds every number of an enum",
-		says:   "{writer} {sends} {name} as {was}; {reader} reads {is}: a number that the enum does not list {fate}",
+		says:   "{writer} {sends} {name} as {was}; {reader} reads {is}: {misfit} {fate}",
 		fix:    "keep the type", expand: newFieldExpand, contract: newFieldContract,
 		Why:     "Both are varints. An open enum keeps a number without a name; a closed enum moves it to the unknown fields (Go keeps it); ProtoJSON writes names, which integers refuse.",
 		Buf:     "FIELD_SAME_TYPE; FIELD_WIRE_COMPATIBLE_TYPE is silent",

@@ -136,11 +136,24 @@ func (h *hit) fieldDetails() []string {
 	if h.newerWrites() {
 		oldKey = keyOf(rf)
 	}
-	pairs = append(pairs, "{m}", fmt.Sprint(rf.Number()), "{is}", typeText(rf), "{otherkey}", quote(keyOf(rf)), "{oldkey}", oldKey)
+	pairs = append(pairs, "{m}", fmt.Sprint(rf.Number()), "{is}", typeText(rf), "{otherkey}", quote(keyOf(rf)), "{oldkey}", oldKey,
+		"{misfit}", h.misfit(rf))
 	if shapeOf(rf) == single && !isMessage(rf) {
 		pairs = append(pairs, "{isdefault}", showScalar(rf, rf.Default()))
 	}
 	return pairs
+}
+
+// misfit is what of an enum does not fit an integer, or the reverse.
+func (h *hit) misfit(rf protoreflect.FieldDescriptor) string {
+	switch {
+	case elementOf(rf).Enum() != nil:
+		return "a number that the enum does not list"
+	case h.encoding.isJSON():
+		return "the name of a value"
+	default:
+		return "a number outside its range"
+	}
 }
 
 func quote(s string) string { return `"` + s + `"` }

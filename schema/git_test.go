@@ -114,3 +114,34 @@ func TestGitIsReadWithoutTouchingTheRepository(t *testing.T) {
 		t.Error("the index or the work tree changed")
 	}
 }
+
+func TestProblemsInARevisionHaveTheirPlaceAndTheRevision(t *testing.T) {
+	dir := t.TempDir()
+	commit(t, dir, map[string]string{
+		"lost.proto":  "syntax = \"proto3\";\npackage a;\nimport \"gone.proto\";\nmessage M {}\nservice S { rpc X(M) returns (M); }\n",
+		"wrong.proto": "syntax = \"proto3\";\npackage b;\nmessage M {\n  Nothing x = 1;\n}\nservice S { rpc X(M) returns (M); }\n",
+	}, "v1")
+	write(t, dir, map[string]string{
+		"lost.proto":  "syntax = \"proto3\";\npackage a;\nmessage M { int32 x = 1; }\nservice S { rpc X(M) returns (M); }\n",
+		"wrong.proto": "syntax = \"proto3\";\npackage b;\nmessage M {}\nservice S { rpc X(M) returns (M); }\n",
+	})
+	for service, want := range map[string]string{
+		"a.S": `lost.proto:3:8: import "gone.proto" is not found (at v1)`,
+		"b.S": "wrong.proto:4:3: cannot find `Nothing` in this scope (at v1)",
+	} {
+		old, err := schema.ParseInput(dir + "/.git#tag=v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := schema.ParseInput(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := schema.Options{Want: func(*schema.Manifest) *schema.Want { return &schema.Want{Services: []string{service}} }}
+		_, err = schema.LoadPair(t.Context(), old, now, opts)
+		wantError(t, err, want)
+		if _, err = schema.LoadPair(t.Context(), now, now, opts); err != nil {
+			t.Errorf("the work tree: %v", err)
+		}
+	}
+}

@@ -153,7 +153,7 @@ func (x *index) missingImports(files []*indexedFile) error {
 				return append(problems, problem.Problem{Message: "and more imports are not found"})
 			}
 			p := problem.Problem{File: x.side.display(f.path), Message: fmt.Sprintf("import %q is not found", imp.path), Hint: x.side.importHint(imp.path)}
-			if text, err := x.side.reread(f.path); err == nil {
+			if text, err := x.side.read(f.path); err == nil {
 				p.Line, p.Column = linePosition(bytes.TrimPrefix(text, byteOrderMark), imp.pathAt)
 			}
 			problems = append(problems, p)

@@ -111,7 +111,7 @@ func (s *selection) compile(ctx context.Context, extra []*indexedFile, full bool
 	side := s.graph.side
 	files := s.keptFiles(extra)
 	if err := s.graph.missingImports(files); err != nil {
-		return nil, err
+		return nil, side.atRevision(err)
 	}
 	set := &Set{Name: side.name, Manifest: side.manifest, own: map[string]bool{}}
 	for p := range side.own {
@@ -121,7 +121,7 @@ func (s *selection) compile(ctx context.Context, extra []*indexedFile, full bool
 	if list := paths(files); len(list) > 0 {
 		protos, err := s.compileFiles(ctx, list, full)
 		if err != nil {
-			return nil, err
+			return nil, side.atRevision(err)
 		}
 		set.protos = protos.File
 	}

@@ -206,6 +206,22 @@ func (s *side) compileAll(ctx context.Context, g *graph, full bool) (*Set, error
 	return g.whole(roots).compile(ctx, odd, full || len(odd) > 0)
 }
 
+// atRevision says of problems in a git revision at which one they are: their
+// files' names are those of the work tree, where all may be well.
+func (s *side) atRevision(err error) error {
+	list, ok := err.(problem.List)
+	if _, isGit := s.tree.(*gitTree); !ok || !isGit {
+		return err
+	}
+	list = slices.Clone(list)
+	for i, p := range list {
+		if p.File != "" {
+			list[i].Message += " (at " + s.name + ")"
+		}
+	}
+	return list
+}
+
 // importHint looks for a file whose path only lacks the front part, or has too
 // much of one.
 func (s *side) importHint(importPath string) string {
