@@ -305,3 +305,85 @@ func TestLeaseEndsByItself(t *testing.T) {
 	<-ended
 	renew()
 }
+
+// A request with a token that is over has the host repair it. The object comes
+// back to the host under a new token before the answer of that is looked at,
+// and stays: the answer is of the time before.
+func TestLateAnswerOfARepairLeavesTheNewTokenAlone(t *testing.T) {
+	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
+		st := newStops()
+		m.Start("one", counting("one", nil), faulty(nil, st))
+		k := key("1")
+		old := m.Owner(k)
+		attempt(t, m, k, old)
+		if r := m.Release(k, wire.ReleaseNow, time.Minute); !r.Released {
+			t.Fatalf("release: %+v", r)
+		}
+		wake := st.hold(faults.AfterRelease)
+		if _, r := attempt(t, m, k, old); r.Reason != wire.ReasonReleased {
+			t.Fatalf("late request: refused with %+v, want released", r)
+		}
+		st.reached(faults.AfterRelease)
+		m.Forget(k)
+		c := m.Owner(k)
+		attempt(t, m, k, c)
+		wake()
+		if r, err := m.ReleaseAt(k, old, wire.ReleaseNow, time.Minute); err != nil || !r.Released { // waits for the repair
+			t.Fatalf("the old token: %+v %v", r, err)
+		}
+		if a, r := attempt(t, m, k, c); a.Status != 200 {
+			t.Errorf("the new token was let go: %d %+v", a.Status, r)
+		}
+	})
+}
+
+// A release is one script, however many requests it refuses in the end.
+func TestReleaseWithParkedRequestsIsOneScript(t *testing.T) {
+	t.Parallel()
+	m := testmesh.New(t, testmesh.Embedded(t))
+	var scripts atomic.Int64
+	sent, send := make(chan struct{}), make(chan struct{})
+	at := func(p faults.Point, _ string) {
+		if p == faults.BeforeRelease && scripts.Add(1) == 1 {
+			close(sent)
+			<-send
+		}
+	}
+	o := m.Options("one")
+	o.Faults = &faults.Host{At: at}
+	h, err := host.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Handle("Cart", counting("one", nil))
+	running := m.Run(o.Listener.Addr().String(), h.Run)
+	k := key("1")
+	c := m.Owner(k)
+	attempt(t, m, k, c)
+	released := make(chan wire.ReleaseReply, 1)
+	go func() {
+		r, _ := m.ReleaseAt(k, c, wire.ReleaseNow, time.Minute) // what it says is looked at below
+		released <- r
+	}()
+	<-sent
+	var parked []<-chan testmesh.Late
+	for range 3 {
+		parked = append(parked, m.LaterAt(k, c, "POST", "/add"))
+	}
+	m.Until("they are parked", func() bool { return host.Waiting(h, k) == 3 })
+	close(send)
+	for _, p := range parked {
+		if a := <-p; a.Refusal == "" {
+			t.Errorf("parked: %d, want a refusal", a.Status)
+		}
+	}
+	if r := <-released; !r.Released {
+		t.Errorf("release: %+v", r)
+	}
+	if err := running.Stop(); err != nil {
+		t.Error(err)
+	}
+	if n := scripts.Load(); n != 1 {
+		t.Errorf("%d scripts were begun, want 1", n)
+	}
+}

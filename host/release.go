@@ -208,6 +208,9 @@ func (s *session) waitIdle(o *object, token int64) bool {
 // runScript sends the script once; false means that it must be sent again.
 func (s *session) runScript(o *object, sid string, token int64) bool {
 	s.h.reach(faults.BeforeRelease, o.key)
+	s.mu.Lock()
+	above := o.sureAbove(token) // before the script is sent: what is acquired afterwards says nothing of its answer
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
 	pin, ok, err := s.h.store.Release(ctx, o.key, sid, token)
 	cancel()
@@ -221,17 +224,25 @@ func (s *session) runScript(o *object, sid string, token int64) bool {
 		s.log.Debug("release failed", "object", o.key, "token", token, "error", err)
 		return false
 	}
-	delete(o.scripts, token)
 	if r := o.rel; r != nil && r.final && r.token == token {
 		if pin.Token >= token {
 			s.released.add(o.key, token) // the reply proves that the token was real
 		}
 		s.endRelease(o, releaseDone)
 	}
-	if a := o.act; ok && a != nil && a.token > token {
+	delete(o.scripts, token) // not earlier: refusing what was parked would repair what has just been released
+	if a := o.act; ok && a != nil && a == above {
 		// The pin fell back behind the token that is active here: let go.
 		s.askRelease(o, a.token, wire.ReleaseNow, s.h.opt.Drain)
 	}
 	s.tidy(o)
 	return true
+}
+
+// sureAbove gives the activation of a confirmed token above this one, if there is one. Needs mu.
+func (o *object) sureAbove(token int64) *activation {
+	if a := o.act; a != nil && a.sure && a.token > token {
+		return a
+	}
+	return nil
 }
