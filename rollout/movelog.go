@@ -51,18 +51,31 @@ func NewMoveLog(rdb redis.UniversalClient, prefix string) *MoveLog { return &Mov
 
 func (l *MoveLog) key(k owners.Key) string { return l.prefix + "moved:" + k.String() }
 
+// MoveOf is one move of one object.
+type MoveOf struct {
+	Key owners.Key
+	Moved
+}
+
 // Add notes one move of k.
 func (l *MoveLog) Add(ctx context.Context, k owners.Key, m Moved) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode move of %s: %w", k, err)
-	}
+	return l.AddAll(ctx, []MoveOf{{k, m}})
+}
+
+// AddAll notes moves in one round trip; when it fails, some may have been noted.
+func (l *MoveLog) AddAll(ctx context.Context, moves []MoveOf) error {
 	pipe := l.rdb.Pipeline()
-	pipe.LPush(ctx, l.key(k), b)
-	pipe.LTrim(ctx, l.key(k), 0, movesKept-1)
-	pipe.Expire(ctx, l.key(k), movesExpire)
+	for _, m := range moves {
+		b, err := json.Marshal(m.Moved)
+		if err != nil {
+			return fmt.Errorf("encode move of %s: %w", m.Key, err)
+		}
+		pipe.LPush(ctx, l.key(m.Key), b)
+		pipe.LTrim(ctx, l.key(m.Key), 0, movesKept-1)
+		pipe.Expire(ctx, l.key(m.Key), movesExpire)
+	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("note move of %s: %w", k, err)
+		return fmt.Errorf("note %d moves: %w", len(moves), err)
 	}
 	return nil
 }

@@ -11,22 +11,25 @@ import (
 )
 
 // moveRecorder writes the history of objects beside the request path. Writing
-// it is best effort: when the store is slow, entries are dropped and counted.
+// it is best effort: when the store is slow, entries are dropped.
 type moveRecorder struct {
 	log     *rollout.MoveLog
 	watcher *owners.Watcher
 	store   *owners.Store
 	slog    *slog.Logger
 	queue   chan *gateway.Event
+	names   map[string]string // of sessions that ended, by id; of run's goroutine
 }
 
 const (
 	queuedMoves   = 4096
+	moveBatch     = 128
 	moveWriteTime = 2 * time.Second
+	maxEndedNames = 1024
 )
 
 func newMoveRecorder(l *rollout.MoveLog, w *owners.Watcher, s *owners.Store, log *slog.Logger) *moveRecorder {
-	return &moveRecorder{log: l, watcher: w, store: s, slog: log, queue: make(chan *gateway.Event, queuedMoves)}
+	return &moveRecorder{log: l, watcher: w, store: s, slog: log, queue: make(chan *gateway.Event, queuedMoves), names: map[string]string{}}
 }
 
 // add notes a change of owner unless it is the ordinary return of an idle object.
@@ -54,7 +57,7 @@ func (m *moveRecorder) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-m.queue:
-			err := m.write(ctx, e)
+			err := m.write(ctx, m.batch(e))
 			if err != nil && !failing {
 				m.slog.Warn("history of objects cannot be written", "err", err)
 			}
@@ -63,17 +66,38 @@ func (m *moveRecorder) run(ctx context.Context) error {
 	}
 }
 
-func (m *moveRecorder) write(ctx context.Context, e *gateway.Event) error {
+// batch takes what waits behind e: a dead host's objects move by the thousands.
+func (m *moveRecorder) batch(e *gateway.Event) []*gateway.Event {
+	all := []*gateway.Event{e}
+	for len(all) < moveBatch {
+		select {
+		case e := <-m.queue:
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
+	return all
+}
+
+func (m *moveRecorder) write(ctx context.Context, events []*gateway.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, moveWriteTime)
 	defer cancel()
-	return m.log.Add(ctx, e.Object, rollout.Moved{
-		At: e.Start, Reason: moveReasons[e.Move.Reason], FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
-		FromHost: m.hostName(ctx, e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
-	})
+	moves := make([]rollout.MoveOf, len(events))
+	for i, e := range events {
+		moves[i] = rollout.MoveOf{Key: e.Object, Moved: rollout.Moved{
+			At: e.Start, Reason: moveReasons[e.Move.Reason], FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
+			FromHost: m.hostName(ctx, e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
+		}}
+	}
+	return m.log.AddAll(ctx, moves)
 }
 
 // hostName gives a session's stable name, or the session's id when it is forgotten.
 func (m *moveRecorder) hostName(ctx context.Context, sid string) string {
+	if name, ok := m.names[sid]; ok {
+		return name
+	}
 	sessions, _ := m.watcher.Snapshot()
 	for _, s := range sessions {
 		if s.ID == sid {
@@ -81,6 +105,10 @@ func (m *moveRecorder) hostName(ctx context.Context, sid string) string {
 		}
 	}
 	if s, ok, err := m.store.Session(ctx, sid); err == nil && ok { // it ended a while ago
+		if len(m.names) >= maxEndedNames {
+			clear(m.names)
+		}
+		m.names[sid] = s.Name
 		return s.Name
 	}
 	return sid
