@@ -1,6 +1,7 @@
 package host
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type activation struct {
 	all     int // events and streams that run
 	last    time.Duration
 	idle    *time.Timer
+	idler   *list.Element // in session.idlers
+	turn    turn
 
 	attached map[*event]bool
 	object   *Object // what user code sees; its storage and value are set before ready
@@ -97,6 +100,7 @@ func (s *session) confirmed(a *activation) {
 		a.ready = true
 		a.signal()
 		s.pump(a)
+		s.note(a)
 		return
 	}
 	s.claim(a)
@@ -109,6 +113,9 @@ func (s *session) succeed(o *object, a *activation) {
 	if old := o.act; old != nil {
 		s.released.add(o.key, old.token)
 		s.retire(old, errReleased, wire.ReasonReleased)
+	} else if err := s.makeRoom(); err != nil {
+		s.fail(a, err, errRevoked)
+		return
 	}
 	o.act = a
 	s.active++
@@ -123,8 +130,14 @@ func (s *session) claim(a *activation) {
 	if a.over || o.act != a || a.live || a.isLoading() || s.over {
 		return
 	}
+	if a.turn.limit == nil {
+		s.limitActivation(a)
+	}
 	if len(o.running) > 0 || len(o.loading) > 0 {
 		return // advance comes back when they have ended
+	}
+	if !s.takeTurn(a) {
+		return
 	}
 	if s.on(faults.N) || s.n == 0 {
 		s.n++
@@ -139,6 +152,7 @@ func (s *session) claim(a *activation) {
 		o.loaded(a)
 		s.loadedOrLost(a, err)
 		s.advance(o)
+		s.endTurn(a)
 	})
 }
 
@@ -150,7 +164,7 @@ func (s *session) loadedOrLost(a *activation, err error) {
 		s.lost(a, err)
 	case err != nil:
 		s.log.Error("activation failed", append([]any{"object", a.o.key, "token", a.token}, thrown(err)...)...)
-		s.fail(a, &failedError{wire.UpstreamFailed, fmt.Errorf("activate %s: %w", a.o.key, err)})
+		s.fail(a, &failedError{wire.UpstreamFailed, fmt.Errorf("activate %s: %w", a.o.key, err)}, errRevoked)
 	default:
 		a.ready = true
 		a.last = s.h.now()
@@ -171,10 +185,12 @@ func (s *session) load(a *activation, f storage.Fence) error {
 	}
 	s.mu.Lock()
 	a.object.store = st
-	if a.over {
-		st.Close()
-	}
+	over := a.over
 	s.mu.Unlock()
+	if over {
+		st.Close()
+		return storage.ErrStale
+	}
 	v, err := s.h.classes[key.Class].make(a)
 	if err != nil {
 		st.Close()
@@ -203,6 +219,7 @@ func (s *session) reconfirm() {
 			continue
 		}
 		a.ready = false
+		s.note(a)
 		s.confirm(a)
 	}
 }

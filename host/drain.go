@@ -116,9 +116,7 @@ func (s *session) quiet() bool {
 func (s *session) abandonEvents() {
 	for _, o := range s.objects {
 		for _, e := range o.running {
-			if e.cancel != nil {
-				e.cancel(errDrained)
-			}
+			e.stop(errDrained)
 		}
 		for _, a := range o.loading {
 			a.cancel(errDrained)

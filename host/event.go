@@ -56,11 +56,11 @@ type event struct {
 	st   stamp
 	kind kind
 
-	under  eventContext    // the request's context, and whose event it is
-	ctx    context.Context // of the handler; ends when the activation is revoked
-	cancel context.CancelCauseFunc
+	ctx eventContext // of the handler; ends when the activation is revoked
+	out outputGate   // of an event over HTTP
 
 	act     *activation // since it was admitted
+	begun   bool        // its handler may run: ctx is made
 	state   eventState
 	ready   chan struct{} // closed when the wait is over; nil when it did not wait
 	err     error         // why it was not started
@@ -115,24 +115,17 @@ func (e *event) begin(ctx context.Context) error {
 		e.finish()
 		return e.err
 	}
-	e.under = eventContext{ctx, e}
-	e.ctx, e.cancel = context.WithCancelCause(&e.under)
+	e.ctx.Context, e.ctx.e = ctx, e
+	e.begun = true
 	e.s.record(faults.Start, e.o, e.act.token, "")
 	return nil
 }
 
-// eventContext says whose event runs under it, as context.WithValue would for one allocation more.
-type eventContext struct {
-	context.Context
-	e *event
-}
-
-// Value gives the event, or what the request's context has.
-func (c *eventContext) Value(key any) any {
-	if _, ok := key.(eventKey); ok {
-		return c.e
+// stop ends the handler's context, if there is one. Needs mu.
+func (e *event) stop(why error) {
+	if e.begun {
+		e.ctx.cancel(why)
 	}
-	return c.Context.Value(key)
 }
 
 // abandon gives up waiting. If its turn came at the same time, the event ends unstarted.
@@ -196,9 +189,7 @@ func (e *event) finish() {
 		e.o.stopRunning(e)
 	}
 	e.state = done
-	if e.cancel != nil {
-		e.cancel(context.Canceled)
-	}
+	e.stop(context.Canceled)
 	if e.act.over { // while it ran
 		e.s.endValue(e.act)
 	}
@@ -214,7 +205,7 @@ func (e *event) attach(closing func(why error)) {
 		return
 	}
 	if closing == nil {
-		closing = func(why error) { e.cancel(why) }
+		closing = e.ctx.cancel
 	}
 	e.s.look()
 	e.o.stopRunning(e)
@@ -262,7 +253,7 @@ func (e *event) message() error {
 		}
 		e.s.mu.Lock()
 		if e.ctx.Err() != nil {
-			return context.Cause(e.ctx)
+			return context.Cause(&e.ctx)
 		}
 	}
 }

@@ -60,3 +60,9 @@ func AskDrain(h *Host) { h.askDrain() }
 func Wait(ctx context.Context, h *Host, signals <-chan os.Signal, lived <-chan error) error {
 	return h.wait(ctx, signals, nil, lived)
 }
+
+// EventContext makes the context of an event whose request has under.
+func EventContext(under context.Context) (ctx context.Context, cancel func(error)) {
+	c := &eventContext{Context: under}
+	return c, c.cancel
+}

@@ -21,15 +21,24 @@ import (
 //	6    yes           yes                       any other                      marked                 releasing (arriving requests are parked)
 //	7    yes           yes                       any other                      none, or when-idle     admitted
 //
-// An empty answer admits. Needs mu.
+// An empty answer admits. Where an event would start at once, the look at its
+// arrival and the one at its start are the same: begin has it. Needs mu.
 func (s *session) gate(o *object, token int64, sid string) (reason string) {
-	switch {
-	case !s.valid():
+	if !s.valid() {
 		return wire.ReasonLease
+	}
+	if reason = s.rows(o, token, sid); reason == wire.ReasonReleased {
+		s.repair(o, token)
+	}
+	return reason
+}
+
+// rows are the gate's but for the first, the lease. Needs mu.
+func (s *session) rows(o *object, token int64, sid string) (reason string) {
+	switch {
 	case sid != s.sid && s.on(faults.SID), s.closing:
 		return wire.ReasonSession
 	case s.gone(o, token):
-		s.repair(o, token)
 		return wire.ReasonReleased
 	case o.rel != nil && o.rel.marked():
 		return wire.ReasonReleasing

@@ -52,7 +52,7 @@ func (h *Host) methodOf(r *http.Request) (streaming, isGRPC bool) {
 // serveGRPC runs a call that the gate has admitted.
 func (h *Host) serveGRPC(w http.ResponseWriter, r *http.Request, e *event, streaming bool) {
 	if !streaming {
-		h.grpc.ServeHTTP(w, r.WithContext(e.ctx))
+		h.grpc.ServeHTTP(w, r.WithContext(&e.ctx))
 		return
 	}
 	e.attach(nil)
@@ -73,7 +73,7 @@ func (h *Host) Unary() grpc.UnaryServerInterceptor {
 			return nil, err
 		}
 		defer e.end()
-		resp, err := e.handle(func() (any, error) { return handler(e.ctx, req) })
+		resp, err := e.handle(func() (any, error) { return handler(&e.ctx, req) })
 		if lost := e.standing(context.WithoutCancel(ctx)); lost != nil {
 			e.recordWithheld(lost)
 			return nil, e.stale(lost)
@@ -98,7 +98,7 @@ func (h *Host) Stream() grpc.StreamServerInterceptor {
 		}
 		ctx, cancel := context.WithCancelCause(context.WithValue(ss.Context(), eventKey{}, e))
 		defer cancel(nil)
-		defer context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })()
+		defer context.AfterFunc(&e.ctx, func() { cancel(context.Cause(&e.ctx)) })()
 		ended := make(chan error, 1)
 		go func() {
 			_, err := e.handle(func() (any, error) { return nil, handler(srv, &gatedStream{ServerStream: ss, e: e, ctx: ctx}) })
@@ -123,7 +123,7 @@ func (e *event) verdict(err error) error {
 	if e.ctx.Err() == nil {
 		return err
 	}
-	cause := context.Cause(e.ctx)
+	cause := context.Cause(&e.ctx)
 	switch {
 	case errors.Is(cause, errReleased), errors.Is(cause, errDrained):
 		return (&wire.Problem{Code: wire.OwnerMoving, Object: e.st.key.String(), Token: e.st.token, Detail: cause.Error()}).Status().Err()

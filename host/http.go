@@ -60,7 +60,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(&wire.Problem{Code: wire.NoRoute, Object: st.key.String(), Detail: "class " + st.key.Class + " is served over gRPC only"}).WriteTo(out, r)
 		return
 	}
-	handler.ServeHTTP(out, r.WithContext(e.ctx))
+	handler.ServeHTTP(out, r.WithContext(&e.ctx))
 }
 
 // readStamp reads and authenticates what the gateway says of the request, and

@@ -84,6 +84,7 @@ func (s *session) advance(o *object) {
 		if a.ready && len(a.queue) == 0 && a.events == 0 {
 			s.armIdle(a)
 		}
+		s.note(a)
 	}
 	s.maybeRelease(o)
 	s.tidy(o)

@@ -51,6 +51,16 @@ type Options struct {
 	Queue      int // per object; 1024
 	QueueTotal int // of all objects of this host together; 16384
 
+	// How many objects may be active at once; 0: any number. One more lets go of the longest idle one first.
+	// While none is idle its requests are answered `overloaded`; nothing of them has run.
+	MaxActive int
+	// How many activations may claim and load at a time; the others wait for their turn; 64.
+	MaxActivating int
+	// How long an activation may wait for its turn, and then again how long claim and Activate may take; 30s;
+	// negative: no limit. Then its context ends, who waits is answered `overloaded` (its turn has not come) or
+	// `upstream_timeout`; nothing of them has run, the pin stays, and the next request tries again.
+	ActivateTimeout time.Duration
+
 	Logger *slog.Logger // slog.Default()
 	Faults *faults.Host // of this module's own tests
 }
@@ -84,6 +94,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.QueueTotal == 0 {
 		o.QueueTotal = 16384
+	}
+	if o.MaxActivating == 0 {
+		o.MaxActivating = 64
+	}
+	if o.ActivateTimeout == 0 {
+		o.ActivateTimeout = 30 * time.Second
 	}
 	if o.Listen == "" {
 		o.Listen = ":9001"
@@ -119,6 +135,8 @@ func (o Options) validate() error {
 	must(o.Concurrency > 0, "Concurrency is %d", o.Concurrency)
 	must(o.Queue > 0, "Queue is %d", o.Queue)
 	must(o.QueueTotal > 0, "QueueTotal is %d", o.QueueTotal)
+	must(o.MaxActive >= 0, "MaxActive is %d", o.MaxActive)
+	must(o.MaxActivating > 0, "MaxActivating is %d", o.MaxActivating)
 	must(o.Drain > 0, "Drain is %v", o.Drain)
 	must(o.Storage == "" || o.Storage == "none" || isPostgres(o.Storage), "Storage %q is none of \"\", none, postgres://…", o.Storage)
 	must(o.Secret == nil || len(o.Secret) >= 16, "the mesh's secret has %d bytes, at least 16 are needed", len(o.Secret))

@@ -44,7 +44,8 @@ type outputGate struct {
 }
 
 func newOutputGate(e *event, w http.ResponseWriter, r *http.Request) *outputGate {
-	return &outputGate{e: e, w: w, r: r}
+	e.out = outputGate{e: e, w: w, r: r}
+	return &e.out
 }
 
 // Header gives the real header: trailers are set in it after the body.
@@ -210,9 +211,7 @@ func (g *outputGate) cut(why error) {
 	g.withheld, g.reset = true, true
 	g.e.recordWithheld(why)
 	g.e.s.mu.Lock()
-	if g.e.cancel != nil {
-		g.e.cancel(why)
-	}
+	g.e.stop(why)
 	g.e.s.mu.Unlock()
 }
 

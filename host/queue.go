@@ -8,11 +8,15 @@ import (
 	"github.com/skewgate/skewgate/wire"
 )
 
-// arrive is the gate's first look at a request: it is refused, parked behind a
+// arrive is the gate's first look at a request: it starts at once, is refused, parked behind a
 // release, or queued behind a confirmation, an activation or other events. When it returns the event has
 // started, has an error, or has a channel to wait on. Needs mu.
 func (s *session) arrive(e *event) {
 	o := e.o
+	if !s.over && s.free(o.act, e) && s.rows(o, e.st.token, e.st.sid) == "" {
+		s.start(o.act, e)
+		return
+	}
 	if r := o.rel; r != nil && r.marked() && e.st.sid == s.sid && s.valid() {
 		s.park(r, e)
 		return
@@ -76,6 +80,10 @@ func (s *session) place(e *event) {
 	}
 	switch {
 	case a == nil:
+		if err := s.makeRoom(); err != nil {
+			s.settle(e, err)
+			return
+		}
 		a = s.newActivation(o, token)
 		o.act = a
 		s.active++
@@ -180,7 +188,7 @@ func (s *session) pump(a *activation) {
 	}
 }
 
-// start makes e the activation's running event. The gate has just looked at the clock. Needs mu.
+// start makes e the activation's running event; begin looks at the clock before its handler runs. Needs mu.
 func (s *session) start(a *activation, e *event) {
 	e.act = a
 	a.last = s.seen
@@ -190,5 +198,6 @@ func (s *session) start(a *activation, e *event) {
 	}
 	s.running++
 	a.o.running = append(a.o.running, e)
+	s.note(a)
 	s.settle(e, nil)
 }

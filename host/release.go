@@ -67,6 +67,9 @@ func (s *session) askRelease(o *object, token int64, mode string, deadline time.
 		s.mark(o)
 	}
 	r := o.rel
+	if a != nil {
+		s.note(a)
+	}
 	s.limit(o, deadline)
 	s.maybeRelease(o)
 	return r
@@ -158,8 +161,11 @@ func (s *session) endRelease(o *object, end releaseEnd) {
 	}
 	r.parked = nil
 	close(r.done)
-	if end == releaseAborted && o.act != nil {
-		s.pump(o.act)
+	if a := o.act; a != nil {
+		if end == releaseAborted {
+			s.pump(a)
+		}
+		s.note(a)
 	}
 	s.tidy(o)
 	s.wake()

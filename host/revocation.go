@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/skewgate/skewgate/host/storage"
 	"github.com/skewgate/skewgate/wire"
@@ -33,13 +34,13 @@ func (s *session) lost(a *activation, err error) {
 	}
 }
 
-// fail ends an activation whose user code failed: waiting events get err, the next request tries again. Needs mu.
-func (s *session) fail(a *activation, err error) {
+// fail ends an activation that cannot be made ready: waiting events get err, the next request tries again. Needs mu.
+func (s *session) fail(a *activation, err, why error) {
 	for _, e := range a.queue {
 		s.settle(e, err)
 	}
 	a.queue = nil
-	s.revoke(a, errRevoked, wire.ReasonStale)
+	s.revoke(a, why, wire.ReasonStale)
 }
 
 // revoke ends an activation at once: its contexts end, its storage is closed,
@@ -49,8 +50,8 @@ func (s *session) revoke(a *activation, why error, reason string) {
 	a.object.store.Close() // before the contexts end: a late access shall learn why
 	a.cancel(why)
 	for _, e := range a.o.running {
-		if e.act == a && e.cancel != nil {
-			e.cancel(why)
+		if e.act == a {
+			e.stop(why)
 		}
 	}
 	s.retire(a, why, reason)
@@ -70,9 +71,12 @@ func (s *session) retire(a *activation, why error, reason string) {
 	if a.o.next == a {
 		a.o.next = nil
 	}
-	if a.idle != nil {
-		a.idle.Stop()
+	for _, t := range []*time.Timer{a.idle, a.turn.limit} {
+		if t != nil {
+			t.Stop()
+		}
 	}
+	s.note(a)
 	for _, e := range a.queue {
 		if e.state == waiting {
 			s.settle(e, s.refusal(a.o, e.st, reason))
@@ -127,9 +131,7 @@ func (s *session) endObject(o *object, why error) {
 	}
 	for _, e := range o.running { // of activations that were over already
 		e.act.revoked = true
-		if e.cancel != nil {
-			e.cancel(why)
-		}
+		e.stop(why)
 	}
 	if o.rel != nil {
 		s.endRelease(o, releaseLapsed)

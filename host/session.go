@@ -45,6 +45,8 @@ type session struct {
 	running  int // events
 	waiting  int // events, of all objects
 	active   int // activations
+	idlers   idlers
+	turns    turns
 	draining bool
 	closing  bool          // refuse everything
 	over     bool          // lapsed or closed

@@ -116,7 +116,7 @@ func (c *socket) frames(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	if !c.goAway.Load() && c.out.boundary() {
-		if err := c.e.standing(c.e.ctx); err != nil {
+		if err := c.e.standing(&c.e.ctx); err != nil {
 			c.goAwayFor(err)
 		}
 	}
@@ -167,7 +167,7 @@ func (c *socket) closeAway(why error) {
 		c.sendClose()
 	}
 	c.mu.Unlock()
-	c.e.cancel(why)
+	c.e.ctx.cancel(why)
 	_ = c.Conn.SetReadDeadline(time.Now().Add(closeGrace))
 	select {
 	case <-c.left:

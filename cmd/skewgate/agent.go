@@ -73,6 +73,8 @@ func addAgentFlags(f *pflag.FlagSet, o *agent.Options) {
 	f.IntVar(&o.Host.Concurrency, "concurrency", 1, "events at a time per object")
 	f.IntVar(&o.Host.Queue, "queue", 1024, "requests that may wait for one object; one more is answered overloaded")
 	f.IntVar(&o.Host.QueueTotal, "queue-total", 16384, "requests that may wait for all objects together")
+	f.IntVar(&o.Host.MaxActive, "max-active", 0, "objects that may be active at once; one more lets go of the longest idle one, or is answered overloaded; 0 for any number")
+	f.IntVar(&o.Host.MaxActivating, "max-activating", 64, "objects that may be claimed and loaded at a time; others wait for their turn")
 	f.StringVar(&o.Host.Preview, "preview", "", "preview that this host belongs to")
 }
 
