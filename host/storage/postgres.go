@@ -28,7 +28,15 @@ type PostgresOptions struct {
 // ever open while this process thinks. A claim is a conditional UPDATE of the fence row; a
 // write first locks that row and then changes fence and values in one statement that checks it; a
 // read is one statement, hence one snapshot, of fence and values together.
-type Postgres struct{ pool *pgxpool.Pool }
+//
+// A process that stops in the middle of a message keeps the row that it has
+// locked, and no timeout of the server counts there: blockers.go ends it.
+type Postgres struct {
+	pool  *pgxpool.Pool
+	apart *pgx.ConnConfig // for a connection beside the pool's, which may all wait
+	look  time.Duration   // how often a claim that has no answer looks for who is in its way; 0: never
+	one   chan struct{}   // at most one of them at a time
+}
 
 // schema is made under an advisory lock: two hosts may start at once.
 const (
@@ -116,7 +124,7 @@ func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (*Postgres
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
 	}
-	p := &Postgres{pool: pool}
+	p := &Postgres{pool: pool, apart: cfg.ConnConfig.Copy(), look: o.Lease / 8, one: make(chan struct{}, 1)}
 	if err := p.migrate(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
@@ -144,12 +152,18 @@ func (p *Postgres) Close() error {
 
 // Claim sends claim and load together.
 func (p *Postgres) Claim(ctx context.Context, object string, f Fence) (Snapshot, error) {
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer conn.Release()
+	defer p.endBlockers(conn.Conn().PgConn().PID(), object, f)()
 	b := &pgx.Batch{}
 	b.Queue(claimSQL, object, f.Token, f.Session, f.N)
 	b.Queue(loadSQL, object, f.Token, f.Session, f.N, loadKeys+1)
-	r := p.pool.SendBatch(ctx, b)
+	r := conn.SendBatch(ctx, b)
 	var snap Snapshot
-	err := r.QueryRow().Scan(&snap.Revision)
+	err = r.QueryRow().Scan(&snap.Revision)
 	accepted := err == nil
 	if err == nil || errors.Is(err, pgx.ErrNoRows) {
 		var rows pgx.Rows

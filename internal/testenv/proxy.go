@@ -19,6 +19,7 @@ type Proxy struct {
 	changed *sync.Cond     // stalled or closed
 	links   map[*link]bool // connections that stand
 	delay   time.Duration  // of each piece of data
+	most    [2]int         // by direction: bytes that pass before it stalls; 0 means any number
 	stalled [2]bool        // by direction: data waits, as behind a partition that heals in time
 	closed  bool
 	cut     bool
@@ -86,6 +87,14 @@ func (p *Proxy) Stall(d Direction, stalled bool) {
 	p.changed.Broadcast()
 }
 
+// StallAfter lets about n bytes of one direction pass, then stalls it: whoever
+// sends more has stopped in the middle of it.
+func (p *Proxy) StallAfter(d Direction, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most[d] = n
+}
+
 // Mute swallows replies: requests still reach the server. Connections that
 // lost something are closed when it ends.
 func (p *Proxy) Mute(mute bool) {
@@ -132,7 +141,7 @@ func (p *Proxy) copy(l *link, dst, src net.Conn, d Direction) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buf)
-		if n > 0 && p.pass(l, d) {
+		if n > 0 && p.pass(l, d, n) {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				return
 			}
@@ -143,11 +152,15 @@ func (p *Proxy) copy(l *link, dst, src net.Conn, d Direction) {
 	}
 }
 
-// pass waits as the link demands, and says whether the data goes on at all.
-func (p *Proxy) pass(l *link, d Direction) bool {
+// pass waits as the link demands, and says whether n bytes of data go on at all.
+func (p *Proxy) pass(l *link, d Direction, n int) bool {
 	p.mu.Lock()
 	for p.stalled[d] && !p.cut && !p.closed {
 		p.changed.Wait()
+	}
+	if most := p.most[d]; most > 0 {
+		p.most[d] = max(0, most-n)
+		p.stalled[d] = p.most[d] == 0 // for what comes next
 	}
 	delay, swallow := p.delay, p.mute && d == Replies
 	l.gap = l.gap || swallow
