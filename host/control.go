@@ -6,8 +6,10 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -145,17 +147,20 @@ func (h *Host) serveRelease(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonSession}})
 		return
 	}
-	deadline := time.Duration(req.Deadline)
-	if deadline == 0 {
-		deadline = h.opt.Drain
+	if req.To != "" && (owners.ValidSID(req.To) != nil || req.To == s.sid) {
+		http.Error(w, "the object shall go to "+strconv.Quote(req.To)+", which is no other session", http.StatusBadRequest)
+		return
 	}
-	reply := s.release(r, st, req.Mode, deadline)
+	if req.Deadline == 0 {
+		req.Deadline = wire.Seconds(h.opt.Drain)
+	}
+	reply := s.release(r, st, req)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(reply) // the mover is gone; it asks again
 }
 
 // release runs one RELEASE and waits for its end, or for the mover to go away.
-func (s *session) release(r *http.Request, st stamp, mode string, deadline time.Duration) wire.ReleaseReply {
+func (s *session) release(r *http.Request, st stamp, req wire.ReleaseRequest) wire.ReleaseReply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.valid() {
@@ -163,9 +168,12 @@ func (s *session) release(r *http.Request, st stamp, mode string, deadline time.
 	}
 	o := s.object(st.key)
 	defer s.tidy(o)
-	rel := s.askRelease(o, st.token, mode, deadline)
+	rel := s.askRelease(o, st.token, req.Mode, time.Duration(req.Deadline))
 	if rel == nil {
 		return s.notReleased(r, o, st)
+	}
+	if rel.token == st.token {
+		rel.to = cmp.Or(rel.to, req.To)
 	}
 	s.mu.Unlock()
 	select {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/skewgate/skewgate/internal/faults"
+	"github.com/skewgate/skewgate/owners"
 	"github.com/skewgate/skewgate/wire"
 )
 
@@ -24,8 +25,9 @@ const (
 // pin may be somebody else's already. Guarded by the session's mu.
 type release struct {
 	token    int64
-	whenIdle bool // does not mark
-	final    bool // nothing runs, the script is being sent
+	to       string // session that shall own the object next, "" for any
+	whenIdle bool   // does not mark
+	final    bool   // nothing runs, the script is being sent
 	parked   []*event
 	timer    *time.Timer
 	done     chan struct{}
@@ -219,6 +221,9 @@ func (s *session) runScript(o *object, sid string, token int64) bool {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(s.ctx, s.lease/2)
 	pin, ok, err := s.h.store.Release(ctx, o.key, sid, token)
+	if err == nil && ok {
+		s.handOver(ctx, o, pin)
+	}
 	cancel()
 	s.h.reach(faults.AfterRelease, o.key)
 	s.mu.Lock()
@@ -243,6 +248,25 @@ func (s *session) runScript(o *object, sid string, token int64) bool {
 	}
 	s.tidy(o)
 	return true
+}
+
+// handOver gives an object that was just released to the session that the
+// mover named, before those who wait are told that it has left: the first of
+// them would place it elsewhere. Where it fails they do.
+func (s *session) handOver(ctx context.Context, o *object, pin owners.Pin) {
+	s.mu.Lock()
+	to := ""
+	if r := o.rel; r != nil && r.final && r.token == pin.Token {
+		to = r.to
+	}
+	s.mu.Unlock()
+	if to == "" {
+		return
+	}
+	_, won, err := s.h.store.Acquire(ctx, owners.Acquire{Key: o.key, Expect: pin, SID: to, Floor: pin.Token})
+	if err != nil || !won {
+		s.log.Debug("not handed over", "object", o.key, "to", to, "error", err)
+	}
 }
 
 // sureAbove gives the activation of a confirmed token above this one, if there is one. Needs mu.

@@ -279,3 +279,79 @@ func TestMovesUnderLoad(t *testing.T) {
 		tr.clean(t)
 	})
 }
+
+// A release that names the next owner gives it the pin before anybody is told
+// that the object has left, so that nobody else places it.
+func TestReleaseToANamedSession(t *testing.T) {
+	testmesh.OnEveryStore(t, func(t *testing.T, m *testmesh.Mesh) {
+		st := newStops()
+		one := m.Start("one", counting("one", nil), faulty(nil, st))
+		k := key("1")
+		c := m.Owner(k)
+		attempt(t, m, k, c)
+		if one.Addr != c.Addr {
+			t.Fatalf("%s is at %s", k, c.Addr)
+		}
+		two := m.Start("two", counting("two", nil))
+		next, _ := m.SessionAt(two.Addr)
+		resume := st.hold(faults.BeforeRelease)
+		reply := make(chan wire.ReleaseReply, 1)
+		go func() {
+			r, err := releaseTo(t.Context(), m, k, c, next.ID)
+			if err != nil {
+				t.Error(err)
+			}
+			reply <- r
+		}()
+		st.reached(faults.BeforeRelease)
+		parked := m.LaterAt(k, c, "POST", "/add")
+		resume()
+		a := <-parked
+		pin, _, _, err := m.Store.Pin(t.Context(), k)
+		if err != nil || pin.State != owners.Owned || pin.SID != next.ID || pin.Token <= c.Token {
+			t.Errorf("when a request was refused (%q) the pin was %+v %v, want owned by %s", a.Refusal, pin, err, next.ID)
+		}
+		if r := <-reply; !r.Released {
+			t.Errorf("release: %+v", r)
+		}
+		m.Forget(k)
+		if a := m.Must(k, "POST", "/add", "", 200); a.Body != "2" {
+			t.Errorf("count %s, want 2", a.Body)
+		}
+	})
+}
+
+func TestReleaseToASessionThatCannotTakeIt(t *testing.T) {
+	t.Parallel()
+	m := testmesh.New(t, testmesh.Embedded(t))
+	m.Start("one", counting("one", nil))
+	k := key("1")
+	c := m.Owner(k)
+	attempt(t, m, k, c)
+	for _, to := range []string{c.SID, "two", "../" + c.SID} {
+		if r, err := releaseTo(t.Context(), m, k, c, to); err == nil {
+			t.Errorf("to %q: %+v", to, r)
+		}
+	}
+	if a := m.Must(k, "POST", "/add", "", 200); a.Body != "2" || !owned(m, k) {
+		t.Errorf("a release that was refused did something: count %s", a.Body)
+	}
+	two := m.Start("two", counting("two", nil))
+	next, _ := m.SessionAt(two.Addr)
+	if err := m.Store.Want(t.Context(), next.ID, owners.WantedCordon); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := releaseTo(t.Context(), m, k, c, next.ID); err != nil || !r.Released {
+		t.Errorf("release: %+v %v", r, err)
+	}
+	if owned(m, k) {
+		t.Error("a cordoned host was given the object")
+	}
+}
+
+func releaseTo(ctx context.Context, m *testmesh.Mesh, k owners.Key, c testmesh.Target, to string) (wire.ReleaseReply, error) {
+	rc := wire.ReleaseClient{Signer: m.Signer, HTTP: m.Client}
+	return rc.Release(ctx, c.Addr, wire.ReleaseRequest{
+		Object: k.String(), Session: c.SID, Token: c.Token, Mode: wire.ReleaseNow, Deadline: wire.Seconds(time.Minute), To: to,
+	})
+}

@@ -66,7 +66,7 @@ func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*Mo
 	}
 	client := wire.ReleaseClient{Signer: r.opt.Signer, HTTP: r.opt.HTTP, Scheme: r.opt.Scheme}
 	reply, err := client.Release(ctx, from.Addr, wire.ReleaseRequest{
-		Object: k.String(), Session: pin.SID, Token: pin.Token, Mode: mode, Deadline: wire.Seconds(wait), Reason: ReasonOperator,
+		Object: k.String(), Session: pin.SID, Token: pin.Token, Mode: mode, Deadline: wire.Seconds(wait), Reason: ReasonOperator, To: to.ID,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("move %s: %w", k, err)
@@ -77,15 +77,17 @@ func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*Mo
 	return r.place(ctx, k, from, to, a.Ask)
 }
 
-// place gives the released object to its new host, unless a gateway was faster.
+// place gives the released object to its new host, unless the old one has done so, or a gateway was faster.
 func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Session, a Ask) (*MovedObject, error) {
 	pin, _, _, err := r.opt.Store.Pin(ctx, k)
 	if err != nil {
 		return nil, fmt.Errorf("move %s: %w", k, err)
 	}
-	got, won, err := r.opt.Store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: to.ID, Floor: pin.Token})
-	if err != nil {
-		return nil, fmt.Errorf("move %s: released by %s, but not acquired for %s: %w", k, from.Name, to.Name, err)
+	got, won := pin, pin.State == owners.Owned && pin.SID == to.ID
+	if !won {
+		if got, won, err = r.opt.Store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: to.ID, Floor: pin.Token}); err != nil {
+			return nil, fmt.Errorf("move %s: released by %s, but not acquired for %s: %w", k, from.Name, to.Name, err)
+		}
 	}
 	if !won {
 		sess, ok, err := r.opt.Store.Session(ctx, got.SID)

@@ -45,6 +45,7 @@ type ReleaseRequest struct {
 	Mode     string  `json:"mode"`
 	Deadline Seconds `json:"deadline"`         // from arrival; 0 means the host's own
 	Reason   string  `json:"reason,omitempty"` // why it moves: rollout, drain, rebalance, upgrade-on-call
+	To       string  `json:"to,omitempty"`     // session that shall own it next; "": whoever needs the object decides
 }
 
 // ReleaseReply is the gate's answer. Released false with a Reason means that

@@ -320,7 +320,7 @@ func TestReleaseRoundTrip(t *testing.T) {
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "http://")
 	c := &ReleaseClient{Signer: signer, HTTP: srv.Client()}
-	want := ReleaseRequest{Object: "Cart/1", Session: "s", Token: 9, Mode: ReleaseDrain, Deadline: Seconds(30 * time.Second), Reason: "rollout"}
+	want := ReleaseRequest{Object: "Cart/1", Session: "s", Token: 9, Mode: ReleaseDrain, Deadline: Seconds(30 * time.Second), Reason: "rollout", To: "next"}
 	reply, err := c.Release(t.Context(), addr, want)
 	if err != nil || !reply.Released || reply.Token != 9 || got != want {
 		t.Fatalf("%+v %v, host read %+v", reply, err, got)

@@ -81,8 +81,11 @@ func round(ctx context.Context, m *fleet.Mesh, o options, round int) (r result, 
 				return err
 			}
 			to := map[string]string{"left": "right", "right": "left"}[pin.Host]
-			_, err = api.MoveObject(ctx, k, admin.ObjectMove{Host: to})
+			went, err := api.MoveObject(ctx, k, admin.ObjectMove{Host: to})
 			took = time.Since(start)
+			if err == nil && went.To != to {
+				err = fmt.Errorf("%s went to %s, not to %s", k, went.To, to)
+			}
 			return err
 		})
 		if err != nil {
