@@ -33,6 +33,7 @@ func Check(ctx context.Context, req Request) (*report.Report, error) {
 	if req.Old == nil || req.New == nil {
 		return nil, errors.New("compat: a check needs two schemas")
 	}
+	req.Options.ahead = true
 	k, err := run(ctx, []Version{
 		{Name: req.Old.Name, Set: req.Old, Worker: true, Object: true},
 		{Name: req.New.Name, Set: req.New, Worker: true, Object: true},

@@ -77,6 +77,10 @@ func classesOf(versions []*version, opts Options, unchanged func() []schema.Unch
 	if len(classes) == 0 {
 		return nil, nil, usageError{"nothing to check: the input has no service", "--state MESSAGE checks a message, --all-messages every message"}
 	}
+	if opts.ahead && !slices.ContainsFunc(classes, (*class).meets) {
+		return nil, nil, usageError{"nothing to check: no class has both a version that calls it and one that runs its objects, or state",
+			"who calls: --worker NAME=INPUT; who runs objects: --object NAME=INPUT; both: NAME=INPUT"}
+	}
 	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.name, b.name) })
 	notices = slices.DeleteFunc(notices, func(n report.Notice) bool { // of a class that was not asked for
 		return !slices.ContainsFunc(classes, func(c *class) bool { return c.name == n.Class })
@@ -202,22 +206,38 @@ func appendNew[T comparable](to []T, x T) []T {
 	return append(to, x)
 }
 
+// meets says that versions of the class meet at all.
+func (c *class) meets() bool {
+	return len(c.objects) > 0 && (len(c.workers) > 0 || len(c.state) > 0)
+}
+
 // complete fills in the parts that no manifest names.
 func (c *class) complete(versions []*version, opts Options) []report.Notice {
 	var notices []report.Notice
 	slices.Sort(c.services)
 	slices.Sort(c.state)
 	bound := len(c.objects) == 0
+	lines := c.exporters(versions)
 	for i, v := range versions {
+		m := v.Set.Manifest
 		knows := c.knownBy(v)
-		if _, ok := c.objects[i]; !ok && v.Object && knows && (bound || v.Set.Manifest == nil) {
-			c.objects[i] = opts.profile(v.Set.Manifest)
+		without := opts.ahead && !bound && !has(c.objects, i) && v.Object && lines[v.rolledOutAs] && !bindsClass(m, c.name)
+		if without && m != nil {
+			notices = append(notices, report.Notice{Kind: report.NotChecked, Class: c.name, Message: fmt.Sprintf(
+				"the manifest of %s does not export %s: what %s declares of it was compared as if it did; once only %s is left, nobody runs %s", v.Name, c.name, v.Name, v.Name, c.name)})
 		}
-		if _, ok := c.workers[i]; !ok && v.Worker && (v.Set.Manifest == nil && knows || has(c.objects, i)) {
-			c.workers[i] = opts.profile(v.Set.Manifest)
+		if !has(c.objects, i) && v.Object && (knows && (bound || m == nil) || without) {
+			c.objects[i] = opts.profile(m)
+		}
+		if !has(c.workers, i) && v.Worker && (m == nil && knows || has(c.objects, i)) {
+			c.workers[i] = opts.profile(m)
 		}
 	}
-	if bound {
+	switch {
+	case len(c.objects) == 0:
+		notices = append(notices, report.Notice{Kind: report.NotChecked, Class: c.name,
+			Message: c.name + " was not checked: no version here runs its objects; give the one that does: --object NAME=INPUT"})
+	case bound:
 		notices = append(notices, report.Notice{Kind: report.NotChecked, Class: c.name,
 			Message: c.name + " is exported by another app: judged as if its objects ran the copies that callers bind; compare with the exporter: skewgate compat matrix --worker NAME=INPUT --object NAME=INPUT"})
 	}
@@ -226,6 +246,17 @@ func (c *class) complete(versions []*version, opts Options) []report.Notice {
 			Message: c.name + " keeps state in a form of its own (state: opaque): state was not checked"})
 	}
 	return notices
+}
+
+// exporters are the apps whose versions run the class. An older or newer
+// version of such an app is taken to run it too: that it does not export the
+// class must not hide what callers and stored state will meet there.
+func (c *class) exporters(versions []*version) map[string]bool {
+	apps := make(map[string]bool)
+	for i := range c.objects {
+		apps[versions[i].rolledOutAs] = true
+	}
+	return apps
 }
 
 // linear says that workers and objects are versions of one thing, so that
@@ -239,6 +270,14 @@ func (c *class) linear() bool {
 	return len(c.workers) == len(c.objects)
 }
 
+func bindsClass(m *schema.Manifest, class string) bool {
+	if m == nil {
+		return false
+	}
+	_, ok := m.Binds[class]
+	return ok
+}
+
 func has(m map[int]Profile, i int) bool {
 	_, ok := m[i]
 	return ok
@@ -247,126 +286,4 @@ func has(m map[int]Profile, i int) bool {
 func (c *class) knownBy(v *version) bool {
 	return slices.ContainsFunc(c.services, func(s protoreflect.FullName) bool { return v.Set.Service(s) != nil }) ||
 		slices.ContainsFunc(c.state, func(s protoreflect.FullName) bool { return v.Set.Message(s) != nil })
-}
-
-// undeclared makes each service, and each state message that was asked for, a
-// class of its own. State messages that not every version has are one class:
-// one of them may be what another one was called.
-func undeclared(versions []*version, opts Options, unchanged []schema.Unchanged) ([]*class, []report.Notice) {
-	var classes []*class
-	for _, name := range undeclaredServices(versions, opts, unchanged) {
-		c := newClass(string(name))
-		c.services = []protoreflect.FullName{name}
-		classes = append(classes, c)
-	}
-	var strays []protoreflect.FullName
-	for _, s := range opts.State {
-		name := protoreflect.FullName(s)
-		if !everywhere(name, versions, unchanged) {
-			strays = appendNew(strays, name)
-			continue
-		}
-		c := newClass(s)
-		c.state = []protoreflect.FullName{name}
-		classes = append(classes, c)
-	}
-	var notices []report.Notice
-	if len(strays) > 0 {
-		slices.Sort(strays)
-		c := newClass(joinNames(strays))
-		c.state = strays
-		classes = append(classes, c)
-		if len(strays) == 1 {
-			notices = append(notices, strayNotice(strays[0], versions))
-		}
-	}
-	for _, c := range classes {
-		c.everyone(versions, opts)
-	}
-	return classes, notices
-}
-
-// undeclaredServices are those that were asked for, else all, unless only
-// state was asked for.
-func undeclaredServices(versions []*version, opts Options, unchanged []schema.Unchanged) []protoreflect.FullName {
-	names := make(map[protoreflect.FullName]bool)
-	for _, s := range opts.Services {
-		names[protoreflect.FullName(s)] = true
-	}
-	if len(opts.Services) == 0 && len(opts.State) == 0 {
-		for _, v := range versions {
-			for _, s := range v.Set.Services() {
-				names[s.FullName()] = true
-			}
-		}
-		for _, u := range unchanged {
-			if !u.Message {
-				names[u.Name] = true
-			}
-		}
-	}
-	return slices.Collect(maps.Keys(names))
-}
-
-func everywhere(message protoreflect.FullName, versions []*version, unchanged []schema.Unchanged) bool {
-	return slices.ContainsFunc(unchanged, func(u schema.Unchanged) bool { return u.Message && u.Name == message }) ||
-		!slices.ContainsFunc(versions, func(v *version) bool { return v.Set.Message(message) == nil })
-}
-
-func joinNames(names []protoreflect.FullName) string {
-	var text []string
-	for _, n := range names {
-		text = append(text, string(n))
-	}
-	return strings.Join(text, ", ")
-}
-
-// strayNotice says that a state message has nothing to be compared with.
-func strayNotice(name protoreflect.FullName, versions []*version) report.Notice {
-	var lack []string
-	for _, v := range versions {
-		if v.Set.Message(name) == nil {
-			lack = append(lack, v.Name)
-		}
-	}
-	return report.Notice{Kind: report.NotChecked, Class: string(name), Message: fmt.Sprintf(
-		"%s has no message %s: if it has another name there, name both and they are compared: --state %s --state OTHER", strings.Join(lack, ", "), name, name)}
-}
-
-func (c *class) everyone(versions []*version, opts Options) {
-	for i, v := range versions {
-		p := opts.profile(v.Set.Manifest)
-		if v.Worker {
-			c.workers[i] = p
-		}
-		if v.Object {
-			c.objects[i] = p
-		}
-	}
-}
-
-// everything is the class of all services and all messages.
-func everything(versions []*version, opts Options, unchanged []schema.Unchanged) *class {
-	c := newClass(AllMessages)
-	c.messages = true
-	for _, v := range versions {
-		for _, s := range v.Set.Services() {
-			c.services = appendNew(c.services, s.FullName())
-		}
-		for _, m := range v.Set.Messages() {
-			c.state = append(c.state, m.FullName())
-		}
-	}
-	for _, u := range unchanged {
-		if u.Message {
-			c.state = append(c.state, u.Name)
-		} else {
-			c.services = appendNew(c.services, u.Name)
-		}
-	}
-	slices.Sort(c.services)
-	slices.Sort(c.state)
-	c.state = slices.Compact(c.state)
-	c.everyone(versions, opts)
-	return c
 }

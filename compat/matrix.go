@@ -17,6 +17,12 @@ const maxVersions = 64
 type MatrixRequest struct {
 	Versions []Version
 	Options
+
+	// Ahead says that the question is asked before a rollout, as a check of two
+	// inputs is, not of what runs: a version of an app is taken to run what
+	// another version of the app exports, so that what a manifest leaves out is
+	// compared too; and if nobody meets anybody, that is an error.
+	Ahead bool
 }
 
 // MatrixResult is who may meet whom.
@@ -48,7 +54,7 @@ func Matrix(ctx context.Context, req MatrixRequest) (*MatrixResult, error) {
 	if len(req.Versions) > maxVersions {
 		return nil, usageError{fmt.Sprintf("a matrix of %d versions", len(req.Versions)), fmt.Sprintf("%d is the most", maxVersions)}
 	}
-	req.Options.matrix = true
+	req.Options.matrix, req.Options.ahead = true, req.Ahead
 	k, err := run(ctx, req.Versions, nil, req.Options)
 	if err != nil {
 		return nil, err

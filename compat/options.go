@@ -34,6 +34,7 @@ type Options struct {
 	Now         time.Time  // for waivers that expire; zero: the present
 
 	matrix bool // of many versions: reports call each by its name
+	ahead  bool // asked before a rollout: see MatrixRequest.Ahead
 }
 
 func (o Options) profile(m *schema.Manifest) Profile {

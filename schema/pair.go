@@ -103,11 +103,7 @@ func loadApart(ctx context.Context, inputs [2]Input, options [2]Options) (*Pair,
 	if err != nil {
 		return nil, err
 	}
-	payloads := map[string][]string{}
-	for _, set := range sets {
-		joinPayloads(payloads, set.Manifest.Payloads())
-	}
-	if err := completePayloads(ctx, sets[:], inputs[:], options[:], payloads); err != nil {
+	if err := complete(ctx, sets[:], inputs[:], options[:]); err != nil {
 		return nil, err
 	}
 	return &Pair{Old: sets[0], New: sets[1]}, nil

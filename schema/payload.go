@@ -2,7 +2,6 @@ package schema
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,38 +34,6 @@ func (g *graph) payloadHolders() []node {
 		holders = append(holders, g.byName[name]...)
 	}
 	return holders
-}
-
-// LoadEach loads inputs each for itself, as Load does, but for what manifests
-// say of payloads: that holds for all of them.
-func LoadEach(ctx context.Context, inputs []Input, options []Options) ([]*Set, error) {
-	sets := make([]*Set, len(inputs))
-	all := map[string][]string{}
-	for i := range inputs {
-		set, err := Load(ctx, inputs[i], options[i])
-		if err != nil {
-			return nil, err
-		}
-		sets[i] = set
-		joinPayloads(all, set.Manifest.Payloads())
-	}
-	return sets, completePayloads(ctx, sets, inputs, options, all)
-}
-
-// completePayloads loads again what was loaded without the payloads that other
-// versions' manifests name. What is compiled already has everything.
-func completePayloads(ctx context.Context, sets []*Set, inputs []Input, options []Options, all map[string][]string) (err error) {
-	for i, set := range sets {
-		if !inputs[i].hasSources() || maps.EqualFunc(set.Manifest.Payloads(), all, slices.Equal) {
-			continue
-		}
-		opts := options[i]
-		opts.Payloads = all
-		if sets[i], err = Load(ctx, inputs[i], opts); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // joinPayloads adds payloads to others; types stay sorted, each once.

@@ -68,7 +68,7 @@ func (o *compatFlags) bind(cmd *cobra.Command, env *Env) {
 func (o *compatFlags) bindScope(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&o.services, "service", nil, "check only this service, by its full name; repeatable")
-	f.StringArrayVar(&o.state, "state", nil, "check this message as state that objects persist; repeatable")
+	f.StringArrayVar(&o.state, "state", nil, "check this message as state that objects persist, and services only if --service names them; repeatable")
 	f.BoolVar(&o.allMessages, "all-messages", false, "every message of the input is request, response and state")
 }
 

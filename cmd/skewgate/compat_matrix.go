@@ -33,7 +33,7 @@ func newCompatMatrixCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return compatError(err)
 			}
-			m, err := compat.Matrix(cmd.Context(), compat.MatrixRequest{Versions: versions, Options: opts})
+			m, err := compat.Matrix(cmd.Context(), compat.MatrixRequest{Versions: versions, Options: opts, Ahead: true})
 			if err != nil {
 				return compatError(err)
 			}
