@@ -21,8 +21,15 @@ import (
 
 // control runs one scenario with and without a protection.
 func control(t *testing.T, invariant string, off []faults.Protection, fenceOff bool, scenario func(t *testing.T, m *testmesh.Mesh, tr *trace, with func(*stops) func(*host.Options))) {
+	t.Helper()
+	embedded := func(t *testing.T) string { return testmesh.Embedded(t) }
+	controlOn(t, embedded, invariant, off, fenceOff, scenario)
+}
+
+// controlOn is control on the store that start starts.
+func controlOn(t *testing.T, start func(t *testing.T) string, invariant string, off []faults.Protection, fenceOff bool, scenario func(t *testing.T, m *testmesh.Mesh, tr *trace, with func(*stops) func(*host.Options))) {
 	run := func(t *testing.T, off []faults.Protection, fenceOff bool) []string {
-		m := testmesh.New(t, testmesh.Embedded(t))
+		m := testmesh.New(t, start(t))
 		tr := newTrace(m)
 		scenario(t, m, tr, func(st *stops) func(*host.Options) {
 			return func(o *host.Options) {

@@ -239,7 +239,7 @@ func (e *event) message() error {
 			return errLapsed
 		case e.state == done, a.revoked, o.act != a, e.s.closing:
 			return errReleased
-		case o.rel != nil && o.rel.marked():
+		case o.rel != nil && o.rel.marked() && e.s.on(faults.Mark):
 			return errReleased
 		case a.ready:
 			a.last = e.s.h.now()

@@ -83,8 +83,10 @@ func (s *session) mark(o *object) {
 	if a == nil {
 		return
 	}
-	for e := range a.attached {
-		e.closing(errReleased)
+	if s.on(faults.Mark) {
+		for e := range a.attached {
+			e.closing(errReleased)
+		}
 	}
 	o.rel.parked = append(o.rel.parked, a.queue...)
 	a.queue = nil
@@ -177,7 +179,7 @@ func (s *session) endRelease(o *object, end releaseEnd) {
 // here: after a rollback of the store its pin may stand, and nobody else could
 // acquire it. Needs mu.
 func (s *session) repair(o *object, token int64) {
-	if !s.over {
+	if !s.over && s.on(faults.Repair) {
 		s.script(o, token)
 	}
 }
@@ -197,7 +199,7 @@ func (s *session) script(o *object, token int64) *script {
 		defer close(sc.done)
 		most := min(s.lease/8, time.Second) // the object serves nobody until then: once the store is back it is soon
 		for pause := 20 * time.Millisecond; s.waitIdle(o, token); pause = min(2*pause, most) {
-			if s.runScript(o, sid, token) {
+			if s.runScript(o, sid, token) || !s.on(faults.Again) {
 				return
 			}
 			s.sleep(pause + rand.N(pause))

@@ -127,7 +127,7 @@ func (s *session) renew(ctx context.Context) time.Duration {
 			s.log.Warn("renewal failed", "error", err)
 		}
 		return s.lease/32 + rand.N(s.lease/32)
-	case s.epoch != "" && r.EpochID != s.epoch:
+	case s.epoch != "" && r.EpochID != s.epoch && s.on(faults.Epoch):
 		s.lapse("the store lost its data")
 	default:
 		if !registered {
@@ -145,7 +145,7 @@ func (s *session) renewed(t0 time.Duration, r owners.Renewal) {
 	s.until = max(s.until, t0+owners.HostSpan(s.lease))
 	s.watchLease()
 	s.epoch = r.EpochID
-	if s.runID != "" && r.RunID != s.runID {
+	if s.runID != "" && r.RunID != s.runID && s.on(faults.Reconfirm) {
 		s.log.Warn("another store answers; confirming active objects", "objects", s.active)
 		s.reconfirm()
 	}

@@ -141,6 +141,39 @@ func TestWebSocketMessagesStopAtTheMark(t *testing.T) {
 	}
 }
 
+// A message arrives while a release waits for a running event.
+func TestControlMark(t *testing.T) {
+	control(t, "messages", []faults.Protection{faults.Mark}, false, func(t *testing.T, m *testmesh.Mesh, tr *trace, with func(*stops) func(*host.Options)) {
+		received, enter, leave := make(chan string, 100), make(chan struct{}), make(chan struct{})
+		m.Start("one", func(_ context.Context, o *host.Object) (http.Handler, error) {
+			r := &room{o: o, received: received}
+			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Path == "/hold" {
+					close(enter)
+					<-leave
+					return
+				}
+				r.ServeHTTP(w, req)
+			}), nil
+		}, with(nil))
+		k := key("1")
+		c := m.Owner(k)
+		ws := dialSocket(t, m, k, c)
+		say(t, ws, "before", "1")
+		held := m.LaterAt(k, c, "GET", "/hold")
+		<-enter
+		reply := releasing(m, k, c, wire.ReleaseNow, time.Minute)
+		m.Until("the release has marked the object", func() bool { o, _ := m.ActiveOf(k); return o.State == "releasing" })
+		_ = ws.Write(t.Context(), websocket.MessageText, []byte("after")) // the socket may be gone
+		if _, got, err := ws.Read(t.Context()); err == nil {
+			tr.breakI("messages", "one was delivered after the mark, and answered "+string(got))
+		}
+		close(leave)
+		<-held
+		<-reply
+	})
+}
+
 func TestWebSocketEndsWithTheLease(t *testing.T) {
 	t.Parallel()
 	m, st := testmesh.New(t, testmesh.Embedded(t)), newStops()

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
 )
 
 // Each protection is removed in turn, with the layers that would mask its
@@ -50,6 +52,7 @@ var controls = []struct {
 	{"every renewal has a nonce of its own", func(w *world) {
 		w.cut(&w.s.scripts.renew, " .. ':' .. us .. ':' .. string.format('%.0f', k)", "")
 	}, lateRenewal},
+	{"a renewal counts when the replica has it", func(w *world) { w.unwaited = true }, renewalThatNoReplicaHas},
 	{"timers start again at a failover", func(w *world) { w.sameRunID = true }, failoverThatLostARenewal},
 	{"dead runs on the server that was watched", func(w *world) {
 		w.cut(&w.s.scripts.dead, "ARGV[3] ~= server()", "false")
@@ -93,6 +96,7 @@ type world struct {
 	watcher   *Watcher
 	now       time.Duration // of watchers and hosts
 	sameRunID bool
+	unwaited  bool // WAIT counts replicas that have nothing
 }
 
 const lease, longest = 2 * time.Second, 10 * time.Second
@@ -363,6 +367,40 @@ func failoverThatLostARenewal(w *world) string {
 	_, err := w.s.Renew(w.ctx, a, Health{Ready: true})
 	w.must(err)
 	leaseEnds := w.now + HostSpan(lease)
+	w.restore(before)
+	w.now += lease / 5
+	w.poll()
+	if w.now < leaseEnds && w.state(a).Final() {
+		return "a session was declared dead within its lease"
+	}
+	return ""
+}
+
+// The replica hangs when the host renews, and is promoted then. Watchers that
+// cannot tell one server from another, which hides the loss, see the nonce of before.
+func renewalThatNoReplicaHas(w *world) string {
+	a := w.host()
+	leaseEnds := w.now + HostSpan(lease)
+	w.poll()
+	before := w.copyOf()
+	w.sameRunID, w.s.opt.Replicas = true, 1
+	info := infoHook(random128())
+	w.e.mini.Server().SetPreHook(func(p *server.Peer, cmd string, args ...string) bool {
+		if cmd != "WAIT" {
+			return info(p, cmd, args...)
+		}
+		acked := 0
+		if w.unwaited {
+			acked = 1
+		}
+		p.WriteInt(acked)
+		return true
+	})
+	w.poll()
+	w.now += lease * 9 / 10
+	if _, err := w.s.Renew(w.ctx, a, Health{Ready: true}); err == nil {
+		leaseEnds = w.now + HostSpan(lease)
+	}
 	w.restore(before)
 	w.now += lease / 5
 	w.poll()

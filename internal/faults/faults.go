@@ -16,15 +16,20 @@ type Protection string
 
 // Protections (ownership.md §8).
 const (
-	Lease    Protection = "lease"    // the gate looks at its lease
-	Released Protection = "released" // the gate remembers which tokens are over
-	Confirm  Protection = "confirm"  // a token is confirmed before it is believed
-	SID      Protection = "sid"      // the stamp's session must be this one
-	Idle     Protection = "idle"     // a release waits until nothing runs
-	Fresh    Protection = "fresh"    // a new session keeps nothing of the old one
-	Sent     Protection = "sent"     // a release is not aborted after its script was sent
-	Output   Protection = "output"   // answers of a stale instance are withheld
-	N        Protection = "n"        // the fence's counter rises with each claim
+	Lease     Protection = "lease"     // the gate looks at its lease
+	Released  Protection = "released"  // the gate remembers which tokens are over
+	Confirm   Protection = "confirm"   // a token is confirmed before it is believed
+	Reconfirm Protection = "reconfirm" // active pins are confirmed when another store answers
+	SID       Protection = "sid"       // the stamp's session must be this one
+	Idle      Protection = "idle"      // a release waits until nothing runs
+	Mark      Protection = "mark"      // from a release's mark on no message is delivered
+	Fresh     Protection = "fresh"     // a new session keeps nothing of the old one
+	Epoch     Protection = "epoch"     // the session ends when the store has lost its data
+	Sent      Protection = "sent"      // a release is not aborted after its script was sent
+	Again     Protection = "again"     // a release script is sent until it is answered
+	Repair    Protection = "repair"    // a pin that nobody may use any more is given back
+	Output    Protection = "output"    // answers of a stale instance are withheld
+	N         Protection = "n"         // the fence's counter rises with each claim
 )
 
 // Point is a place where a test may stop the host.

@@ -61,7 +61,7 @@ func (w *world) faults(stop <-chan struct{}) {
 	d := w.dice(2)
 	one := map[string]func(d dice){
 		"cordon": w.cordon, "pauses": w.pause, "partitions": w.partition, "crashes": w.crash, "clock": w.stepClock,
-		"failover": w.failover, "flush": w.flush,
+		"failover": w.failover, "promotions": w.promote, "flush": w.flush,
 	}
 	var classes []string
 	for _, f := range w.c.Faults {
@@ -136,22 +136,24 @@ func (w *world) stepClock(d dice) {
 
 // failover loses what the replica lacks, which may have hung for a while.
 func (w *world) failover(d dice) {
-	promote := func() {
-		w.check.faulted("failover", "store")
-		w.store.failover(d.span(0, 800*time.Millisecond))
-	}
 	switch n := d.IntN(8); {
 	case n < 4:
-		promote()
+		w.promote(d)
 	case n < 7:
 		w.check.faulted("replica-hangs", "store")
 		w.store.hang(5 * time.Second)
 		time.Sleep(d.span(200*time.Millisecond, 1700*time.Millisecond))
-		promote()
+		w.promote(d)
 	default:
 		w.check.faulted("replica-hangs", "store")
 		w.store.hang(4 * time.Second)
 	}
+}
+
+// promote loses what the replica has not got yet.
+func (w *world) promote(d dice) {
+	w.check.faulted("failover", "store")
+	w.store.failover(d.span(0, 800*time.Millisecond))
 }
 
 // flush loses everything, at most once in a while.
@@ -211,7 +213,7 @@ func (w *world) moves(stop <-chan struct{}) {
 	if !w.c.has("moves") {
 		return
 	}
-	d, busy := w.dice(3), time.Duration(max(1, w.c.Busy))
+	d, busy := w.dice(3), time.Duration(max(1, w.c.Busy)*max(1, w.c.Moves))
 	d.every(stop, 30*time.Millisecond/busy, 500*time.Millisecond/busy, func() {
 		g, k := w.gateways[d.IntN(gateways)], object(d.Int64N(objects))
 		mode, deadline := wire.ReleaseNow, d.span(50*time.Millisecond, time.Second)

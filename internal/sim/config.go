@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ type Config struct {
 	Rate   int64         // how many times as often calls are lost or late; 0 is once
 	Gap    time.Duration // longest time between two requests of a gateway; 0 is 15ms
 	Busy   int64         // how many times as often nodes and the store fail and objects move; 0 is once
+	Moves  int64         // how many times as often as that objects move; 0 is once
 	Brief  bool          // the run ends with the faults: no calm, no recovery
 	Weak   Weakness
 
@@ -36,8 +38,11 @@ var AllFaults = []string{
 type Weakness struct {
 	Host     []faults.Protection
 	Scripts  [][2]string // text of a script, and what it becomes
-	NoWait   bool        // WAIT answers at once
+	NoWait   []string    // WAIT answers at once behind calls on these records: "pin", "sess", "fence"
+	SameRun  bool        // nobody can tell that another server answers
 	NoFence  bool        // every activation has the same fence
+	Repeat   bool        // a write of unknown outcome is sent again
+	Patient  bool        // whoever waits for storage waits for three seconds longer
 	TTL      bool        // sessions die by the store's clock
 	NoHold   bool        // the epoch opens as soon as it has begun
 	NoCaps   bool        // gateways hold as much as comes
@@ -47,16 +52,15 @@ type Weakness struct {
 }
 
 // none says that nothing is removed.
-func (w Weakness) none() bool {
-	return len(w.Host) == 0 && len(w.Scripts) == 0 && !w.NoWait && !w.NoFence && !w.TTL && !w.NoHold && !w.Roomy && !w.NoCaps && !w.NoResend && !w.Resend
-}
+func (w Weakness) none() bool { return reflect.ValueOf(w).IsZero() }
 
 // and is what either removes.
 func (w Weakness) and(x Weakness) Weakness {
 	return Weakness{
-		Host: slices.Concat(w.Host, x.Host), Scripts: slices.Concat(w.Scripts, x.Scripts), NoWait: w.NoWait || x.NoWait,
-		NoFence: w.NoFence || x.NoFence, TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, Roomy: w.Roomy || x.Roomy, NoCaps: w.NoCaps || x.NoCaps,
-		NoResend: w.NoResend || x.NoResend, Resend: w.Resend || x.Resend,
+		Host: slices.Concat(w.Host, x.Host), Scripts: slices.Concat(w.Scripts, x.Scripts), NoWait: slices.Concat(w.NoWait, x.NoWait),
+		SameRun: w.SameRun || x.SameRun, NoFence: w.NoFence || x.NoFence, Repeat: w.Repeat || x.Repeat, Patient: w.Patient || x.Patient,
+		TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, NoCaps: w.NoCaps || x.NoCaps, NoResend: w.NoResend || x.NoResend,
+		Resend: w.Resend || x.Resend, Roomy: w.Roomy || x.Roomy,
 	}
 }
 

@@ -1,16 +1,15 @@
 // Package sim runs the real code of the ownership protocol — owners with its
-// scripts, host with its gate, release and storage — in simulated time under
-// faults, and checks the invariants on what happened.
+// scripts, host with its gate, release and storage, gateway — in simulated time
+// under faults, and checks the invariants on what happened.
 //
-// What is real: owners.Store and owners.Watcher of every gateway, host.Host
-// with host/storage on the same store, all Lua scripts, go-redis with its
+// What is real: gateway.Gateway with its owners.Store and owners.Watcher,
+// host.Host with host/storage on the same store, all Lua scripts, go-redis with its
 // pools, timeouts and re-sends, wire's stamps and refusals.
 //
 // What is made up: the store is the embedded one with replicas, run ids and a
 // clock that can be moved (store.go); connections to it are pipes that delay,
-// stall and break (link.go); gateways are small resolvers that follow the
-// rules of gateway (gateway.go); requests reach a gate by a call instead of a
-// socket, after a delay, perhaps late, perhaps with their answer lost.
+// stall and break (link.go); requests reach a gate by a call instead of a
+// socket, after a delay, perhaps late, perhaps with their answer lost (network.go).
 //
 // Time is that of testing/synctest: it stands still while anybody computes. A
 // seed fixes which faults happen when, what clients ask and how long messages

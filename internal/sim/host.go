@@ -70,6 +70,12 @@ func (m *machine) boot() {
 		if m.w.c.Weak.NoFence {
 			d = unfenced{d}
 		}
+		if m.w.c.Weak.Repeat {
+			d = repeating{d}
+		}
+		if m.w.c.Weak.Patient {
+			d = patient{d}
+		}
 		return watched{d, i}
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -288,23 +294,6 @@ func (d watched) accepted(o string, before, f storage.Fence, err error) {
 	if err == nil && !d.i.node.isDead() {
 		d.i.w().check.accessed(o, before, f)
 	}
-}
-
-// unfenced is a driver whose activations all have the same fence.
-type unfenced struct{ storage.Driver }
-
-var anybody = storage.Fence{Token: 1, Session: "anybody", N: 1}
-
-func (u unfenced) Claim(ctx context.Context, o string, _ storage.Fence) (storage.Snapshot, error) {
-	return u.Driver.Claim(ctx, o, anybody)
-}
-
-func (u unfenced) Read(ctx context.Context, o string, _ storage.Fence, keys []string) (storage.Values, error) {
-	return u.Driver.Read(ctx, o, anybody, keys)
-}
-
-func (u unfenced) Write(ctx context.Context, o string, _ storage.Fence, b storage.Batch) error {
-	return u.Driver.Write(ctx, o, anybody, b)
 }
 
 // listener is an address at which nobody calls: requests come by serve.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type store struct {
 	nested  any // context of a call inside of a script, which holds the server's lock
 	undoing bool
 	flushes int
+	last    map[*server.Peer]string // the record that a connection wrote last: what its WAIT is behind
 }
 
 // A preimage is a key as it was before a write.
@@ -49,7 +51,7 @@ type preimage struct {
 var errRefused = errors.New("connection refused")
 
 func newStore(w *world) *store {
-	s := &store{w: w, mini: miniredis.NewMiniRedis(), rnd: rand.New(rand.NewPCG(w.c.Seed, 1)), runID: "run1"}
+	s := &store{w: w, mini: miniredis.NewMiniRedis(), rnd: rand.New(rand.NewPCG(w.c.Seed, 1)), runID: "run1", last: map[*server.Peer]string{}}
 	lags := []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 60 * time.Millisecond}
 	if w.c.planned() {
 		lags = lags[:2] // a slower store does not take the load, and requests are shed
@@ -115,14 +117,35 @@ func (s *store) hook(p *server.Peer, cmd string, args ...string) bool {
 	case "WAIT":
 		s.wait(p, args)
 		return true
-	case "EVAL":
-		for _, r := range s.w.c.Weak.Scripts {
-			args[0] = strings.Replace(args[0], r[0], r[1], 1)
+	case "EVAL", "EVALSHA":
+		if cmd == "EVAL" {
+			for _, r := range s.w.c.Weak.Scripts {
+				args[0] = strings.Replace(args[0], r[0], r[1], 1)
+			}
 		}
+		s.wrote(p, args)
 	case "HSET", "HSETNX", "HINCRBY", "HDEL", "SADD", "SREM", "SET", "DEL", "PERSIST", "EXPIRE", "PEXPIRE", "ZADD", "ZREM", "ZREMRANGEBYSCORE":
 		s.before(p, cmd, args)
 	}
 	return false
+}
+
+// wrote notes on which kind of record a connection's last script is.
+func (s *store) wrote(p *server.Peer, args []string) {
+	if len(s.w.c.Weak.NoWait) == 0 || len(args) < 3 {
+		return
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(args[2], "{p0}:"), ":")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[p] = kind
+}
+
+// waits says whether WAIT means something on this connection.
+func (s *store) waits(p *server.Peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.Contains(s.w.c.Weak.NoWait, s.last[p])
 }
 
 // caughtUp is the time of the last write that the replica has. Needs mu.
@@ -136,7 +159,7 @@ func (s *store) caughtUp() time.Time {
 
 // wait answers WAIT: when the replica has what was written before, or at the timeout.
 func (s *store) wait(p *server.Peer, args []string) {
-	written := time.Now()
+	written, waits := time.Now(), s.waits(p)
 	ms, _ := strconv.Atoi(args[1])
 	s.mu.Lock()
 	life := s.lives
@@ -149,7 +172,7 @@ func (s *store) wait(p *server.Peer, args []string) {
 		case !same:
 			p.WriteError("UNBLOCKED force unblock from blocking operation, instance state changed")
 			return
-		case has || s.w.c.Weak.NoWait:
+		case has || !waits:
 			p.WriteInt(replicas)
 			return
 		case time.Since(written) >= time.Duration(ms)*time.Millisecond:
@@ -268,7 +291,7 @@ func (s *store) failover(down time.Duration) {
 	s.undoing = false
 	s.journal = s.journal[:i+1]
 	s.lives++
-	s.runID = "run" + strconv.Itoa(s.lives+1)
+	s.another()
 	s.hung = time.Time{}
 	s.down = time.Now().Add(down)
 }
@@ -300,6 +323,13 @@ func (s *store) flush(restarted bool) {
 	s.journal = nil
 	if restarted {
 		s.lives++
+		s.another()
+	}
+}
+
+// another server answers from now on. Needs mu.
+func (s *store) another() {
+	if !s.w.c.Weak.SameRun {
 		s.runID = "run" + strconv.Itoa(s.lives+1)
 	}
 }
