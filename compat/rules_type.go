@@ -32,7 +32,7 @@ var typeRules = []Rule{
 	{
 		ID: "FIELD_INT_ENCODING_CHANGED", kind: fieldType, families: []family{intCoding}, effects: typeEffects,
 		Title: "a plain integer that became a zigzag one, or the reverse",
-		says:  "{writer} {sends} {name} as {was}; {reader} reads {is}: every value but 0 {fate}",
+		says:  "{writer} {sends} {name} as {was}; {reader} reads {is}: {misfit} {fate}",
 		fix:   "keep the type", expand: newFieldExpand, contract: newFieldContract,
 		Why:     "sint32 and sint64 encode 1 as 2 and -1 as 1 on the wire. The same bytes decode to another number, without an error.",
 		Buf:     "FIELD_SAME_TYPE, FIELD_WIRE_COMPATIBLE_TYPE",
@@ -89,7 +89,7 @@ var typeRules = []Rule{
 		ID: "FIELD_STRING_BYTES_CHANGED", kind: fieldType, families: []family{stringBytes}, effects: typeEffects,
 		Title:  "a string that became bytes, or the reverse",
 		OneWay: "bytes hold every string",
-		says:   "{writer} {sends} {name} as {was}; {reader} reads {is}: what is not valid text {fate}",
+		says:   "{writer} {sends} {name} as {was}; {reader} reads {is}: {misfit} {fate}",
 		fix:    "roll out the side that reads bytes first and write only UTF-8 until then", expand: newFieldExpand, contract: newFieldContract,
 		Why:     "Both are length-prefixed. A string decoder refuses bytes that are not UTF-8 (unless utf8_validation is NONE). ProtoJSON writes bytes as base64: text that happens to be base64 decodes to something else, silently.",
 		Buf:     "FIELD_SAME_TYPE; FIELD_WIRE_COMPATIBLE_TYPE flags bytes to string",
@@ -173,7 +173,7 @@ var typeRules = []Rule{
 			}
 			return binaryMapKey(f.wf, f.rf)
 		},
-		says:     "{writer} {sends} {name} as {was}; {reader} reads {is}: keys that it cannot tell apart or read {fate}",
+		says:     "{writer} {sends} {name} as {was}; {reader} reads {is}: a key that it cannot read or tell from others {fate}",
 		fix:      "keep the key type",
 		expand:   newFieldExpand,
 		contract: newFieldContract,

@@ -144,15 +144,24 @@ func (h *hit) fieldDetails() []string {
 	return pairs
 }
 
-// misfit is what of an enum does not fit an integer, or the reverse.
+// misfit is which values of one type the other does not take as they are.
 func (h *hit) misfit(rf protoreflect.FieldDescriptor) string {
+	w, r, json := elementOf(h.fact.wf), elementOf(rf), h.encoding.isJSON()
 	switch {
-	case elementOf(rf).Enum() != nil:
+	case isText(w.Kind()) && json && r.Kind() == protoreflect.StringKind:
+		return "the value, sent as base64,"
+	case isText(w.Kind()) && json:
+		return "text, taken for base64,"
+	case isText(w.Kind()):
+		return "what is not valid text"
+	case r.Enum() != nil:
 		return "a number that the enum does not list"
-	case h.encoding.isJSON():
+	case w.Enum() != nil && json:
 		return "the name of a value"
+	case isZigzag(w.Kind()) != isZigzag(r.Kind()) && !json:
+		return "every value but 0"
 	default:
-		return "a number outside its range"
+		return "a value outside its range"
 	}
 }
 
