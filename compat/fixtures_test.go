@@ -23,7 +23,7 @@ func TestFixturesAreExecution(t *testing.T) {
 	if err != nil || len(cases) < 100 {
 		t.Fatalf("%d fixtures, %v", len(cases), err)
 	}
-	run := &fuzzRun{t: t, shown: make(map[string]int)}
+	run := &fuzzRun{t: t, shown: make(map[string]int), rules: make(map[string]int)}
 	for i, path := range cases {
 		if strings.Contains(path, "CONSTRAINT_") {
 			continue // protovalidate refuses, not a decoder

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -46,7 +48,7 @@ const (
 func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
 	f := &descriptorpb.FileDescriptorProto{
 		Name: proto.String("t.proto"), Package: proto.String("t"),
-		Dependency: []string{"google/protobuf/wrappers.proto", "google/protobuf/timestamp.proto", "google/protobuf/struct.proto", "google/protobuf/any.proto", "google/protobuf/empty.proto", "google/protobuf/duration.proto"},
+		Dependency: []string{"google/protobuf/wrappers.proto", "google/protobuf/timestamp.proto", "google/protobuf/struct.proto", "google/protobuf/any.proto", "google/protobuf/empty.proto", "google/protobuf/duration.proto", "google/protobuf/field_mask.proto"},
 	}
 	switch g.IntN(4) {
 	case 0:
@@ -57,6 +59,9 @@ func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
 		f.Syntax, f.Edition = proto.String("editions"), descriptorpb.Edition_EDITION_2023.Enum()
 	default:
 		f.Syntax, f.Edition = proto.String("editions"), descriptorpb.Edition_EDITION_2024.Enum()
+	}
+	if f.Edition != nil {
+		f.Options = g.fileFeatures()
 	}
 	for i := range enumNames_ {
 		f.EnumType = append(f.EnumType, g.enum(f, i))
@@ -81,8 +86,53 @@ func (g *schemaMaker) file() *descriptorpb.FileDescriptorProto {
 		if len(m.ExtensionRange) > 0 && g.oneIn(2) {
 			g.addExtension(f, m)
 		}
+		if g.oneIn(30) {
+			g.widen(f, m)
+		}
 	}
+	f.Service = append(f.Service, g.service())
 	return f
+}
+
+// fileFeatures are what an edition's file says for all that is in it.
+func (g *schemaMaker) fileFeatures() *descriptorpb.FileOptions {
+	features := &descriptorpb.FeatureSet{}
+	if g.oneIn(4) {
+		features.FieldPresence = descriptorpb.FeatureSet_IMPLICIT.Enum()
+	}
+	if g.oneIn(4) {
+		features.EnumType = descriptorpb.FeatureSet_CLOSED.Enum()
+	}
+	if g.oneIn(3) {
+		features.Utf8Validation = descriptorpb.FeatureSet_NONE.Enum()
+	}
+	if g.oneIn(5) {
+		features.RepeatedFieldEncoding = descriptorpb.FeatureSet_EXPANDED.Enum()
+	}
+	if g.oneIn(6) {
+		features.MessageEncoding = descriptorpb.FeatureSet_DELIMITED.Enum()
+	}
+	return &descriptorpb.FileOptions{Features: features}
+}
+
+// widen gives a message more fields than are looked at one by one.
+func (g *schemaMaker) widen(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
+	for n := range int32(26) {
+		field := &descriptorpb.FieldDescriptorProto{Name: proto.String(g.name()), Number: proto.Int32(30 + n)}
+		g.setType(field)
+		g.setLabel(f, m, field)
+		m.Field = append(m.Field, field)
+	}
+}
+
+// makeGroup makes a field of proto2 a group.
+func (g *schemaMaker) makeGroup(m *descriptorpb.DescriptorProto, field *descriptorpb.FieldDescriptorProto) {
+	name := strings.ToUpper(field.GetName())
+	inner := &descriptorpb.FieldDescriptorProto{Name: proto.String("x"), Number: proto.Int32(1), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+	g.setType(inner)
+	m.NestedType = append(m.NestedType, &descriptorpb.DescriptorProto{Name: proto.String(name), Field: []*descriptorpb.FieldDescriptorProto{inner}})
+	field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_GROUP.Enum(), proto.String(".t."+m.GetName()+"."+name)
+	field.Label = pick(g, []descriptorpb.FieldDescriptorProto_Label{descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED}).Enum()
 }
 
 func (g *schemaMaker) enum(f *descriptorpb.FileDescriptorProto, i int) *descriptorpb.EnumDescriptorProto {
@@ -107,21 +157,32 @@ func (g *schemaMaker) openness(f *descriptorpb.FileDescriptorProto, e *descripto
 	e.Options.AllowAlias = nil
 }
 
-var wellKnownTypes = []string{"Int32Value", "StringValue", "BoolValue", "Timestamp", "Duration", "Struct", "Value", "Any", "Empty", "BytesValue", "Int64Value"}
+var wellKnownTypes = []string{
+	"Int32Value", "StringValue", "BoolValue", "Timestamp", "Duration", "Struct", "Value", "Any", "Empty", "BytesValue", "Int64Value",
+	"UInt32Value", "UInt64Value", "FloatValue", "DoubleValue", "ListValue", "FieldMask",
+}
+
+const nullValue = ".google.protobuf.NullValue"
 
 // setType gives a field a random type.
 func (g *schemaMaker) setType(field *descriptorpb.FieldDescriptorProto) {
 	field.TypeName = nil
 	t := descriptorpb.FieldDescriptorProto_Type(1 + g.IntN(18))
+	if g.oneIn(5) {
+		t = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+	}
 	switch {
 	case t == descriptorpb.FieldDescriptorProto_TYPE_GROUP || t == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE:
 		t = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
 		field.TypeName = proto.String(fmt.Sprintf(".t.M%d", g.IntN(messageNames)))
-		if g.oneIn(3) {
+		if g.oneIn(2) {
 			field.TypeName = proto.String(".google.protobuf." + pick(g, wellKnownTypes))
 		}
 	case t == descriptorpb.FieldDescriptorProto_TYPE_ENUM:
 		field.TypeName = proto.String(fmt.Sprintf(".t.E%d", g.IntN(enumNames_)))
+		if g.oneIn(8) {
+			field.TypeName = proto.String(nullValue)
+		}
 	}
 	field.Type = t.Enum()
 }
@@ -142,6 +203,11 @@ func (g *schemaMaker) addField(f *descriptorpb.FileDescriptorProto, m *descripto
 	field := &descriptorpb.FieldDescriptorProto{Name: proto.String(g.name()), Number: proto.Int32(g.freeNumber(m))}
 	if g.oneIn(7) {
 		g.makeMap(m, field)
+		m.Field = append(m.Field, field)
+		return
+	}
+	if f.GetSyntax() == "proto2" && g.oneIn(8) {
+		g.makeGroup(m, field)
 		m.Field = append(m.Field, field)
 		return
 	}
@@ -212,6 +278,9 @@ func (g *schemaMaker) setDefault(f *descriptorpb.FileDescriptorProto, field *des
 		field.DefaultValue = proto.String("true")
 	case descriptorpb.FieldDescriptorProto_TYPE_MESSAGE:
 	case descriptorpb.FieldDescriptorProto_TYPE_ENUM:
+		if field.GetTypeName() == nullValue {
+			return
+		}
 		field.DefaultValue = proto.String(field.GetTypeName()[3:] + "_V" + pick(g, []string{"0", "1"}))
 	default:
 		field.DefaultValue = proto.String(pick(g, []string{"0", "1", "7"}))
@@ -267,143 +336,18 @@ func (g *schemaMaker) addExtension(f *descriptorpb.FileDescriptorProto, m *descr
 	field.JsonName, field.DefaultValue = nil, nil
 	if f.Edition != nil {
 		field.Options = nil
+		features := &descriptorpb.FeatureSet{}
+		switch {
+		case field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_STRING:
+			features.Utf8Validation = pick(g, []descriptorpb.FeatureSet_Utf8Validation{descriptorpb.FeatureSet_NONE, descriptorpb.FeatureSet_VERIFY}).Enum()
+		case field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE && g.oneIn(3):
+			features.MessageEncoding = descriptorpb.FeatureSet_DELIMITED.Enum()
+		}
+		if proto.Size(features) > 0 && !g.oneIn(3) {
+			field.Options = &descriptorpb.FieldOptions{Features: features}
+		}
 	}
 	f.Extension = append(f.Extension, field)
-}
-
-// mutate makes a new version of a schema: one to three changes.
-func (g *schemaMaker) mutate(old *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
-	f := proto.CloneOf(old)
-	for range 1 + g.IntN(3) {
-		g.change(f, pick(g, f.MessageType))
-	}
-	if gone := f; g.oneIn(4) {
-		if g.oneIn(2) {
-			gone = old
-		}
-		gone.MessageType = slices.DeleteFunc(gone.MessageType, func(m *descriptorpb.DescriptorProto) bool { return m.GetName() == onlyPayload })
-	}
-	return f
-}
-
-func (g *schemaMaker) change(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) {
-	field := pick(g, m.Field)
-	isMap := len(field.GetTypeName()) > 5 && field.GetTypeName()[len(field.GetTypeName())-5:] == "Entry"
-	switch g.IntN(16) {
-	case 0, 1:
-		if isMap {
-			g.makeMap(m, field)
-			return
-		}
-		g.setType(field)
-		g.setLabel(f, m, field)
-	case 2:
-		g.addField(f, m)
-	case 3:
-		if len(m.Field) > 1 {
-			m.Field = slices.DeleteFunc(m.Field, func(x *descriptorpb.FieldDescriptorProto) bool { return x == field })
-		}
-	case 4:
-		field.Number = proto.Int32(g.freeNumber(m))
-	case 5:
-		other := pick(g, m.Field)
-		field.Number, other.Number = other.Number, field.Number
-	case 6:
-		if !isMap {
-			field.Name = proto.String(g.name())
-		}
-	case 7, 8:
-		if !isMap {
-			g.setLabel(f, m, field)
-		}
-	case 9:
-		g.makeMap(m, field)
-	case 10:
-		g.changeEnum(f, pick(g, f.EnumType))
-	case 11:
-		g.openness(f, pick(g, f.EnumType))
-	case 12:
-		if len(m.ExtensionRange) > 0 {
-			g.addExtension(f, m)
-		}
-	case 13:
-		if len(f.Extension) > 0 {
-			i := g.IntN(len(f.Extension))
-			f.Extension = slices.Delete(f.Extension, i, i+1)
-		}
-	case 14:
-		g.toOneof(m, field)
-	default:
-		g.otherSyntax(f)
-	}
-}
-
-func (g *schemaMaker) toOneof(m *descriptorpb.DescriptorProto, field *descriptorpb.FieldDescriptorProto) {
-	if field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED || field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
-		return
-	}
-	if field.OneofIndex != nil {
-		field.OneofIndex = nil
-		return
-	}
-	if len(m.OneofDecl) == 0 {
-		m.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("o" + g.name())}}
-	}
-	field.OneofIndex = proto.Int32(0)
-	if field.Options.GetFeatures() != nil {
-		field.Options.Features.FieldPresence = nil
-	}
-}
-
-func (g *schemaMaker) changeEnum(f *descriptorpb.FileDescriptorProto, e *descriptorpb.EnumDescriptorProto) {
-	i := g.IntN(len(e.Value))
-	v := e.Value[i]
-	switch g.IntN(5) {
-	case 0:
-		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(e.GetName() + "_" + g.name()), Number: proto.Int32(int32(5 + g.IntN(3)))})
-	case 1:
-		if len(e.Value) > 1 && i > 0 {
-			e.Value = slices.Delete(e.Value, i, i+1)
-		}
-	case 2:
-		v.Name = proto.String(e.GetName() + "_" + g.name())
-	case 3:
-		other := e.Value[g.IntN(len(e.Value))]
-		if f.GetSyntax() == "proto2" || i > 0 && other != e.Value[0] {
-			v.Number, other.Number = other.Number, v.Number
-		}
-	default:
-		alias := &descriptorpb.EnumValueDescriptorProto{Name: proto.String(e.GetName() + "_" + g.name()), Number: proto.Int32(v.GetNumber())}
-		e.Value = slices.Insert(e.Value, i+g.IntN(2), alias)
-	}
-}
-
-// otherSyntax moves a file to another syntax; features that it cannot say go.
-func (g *schemaMaker) otherSyntax(f *descriptorpb.FileDescriptorProto) {
-	f.Edition = nil
-	f.Syntax = proto.String(pick(g, []string{"proto2", "proto3"}))
-	for _, e := range f.EnumType {
-		e.Options = nil
-	}
-	for _, m := range f.MessageType {
-		if f.GetSyntax() == "proto3" {
-			m.ExtensionRange = nil
-		}
-		for _, field := range m.Field {
-			if field.Options.GetFeatures() != nil {
-				field.Options = nil
-			}
-			if f.GetSyntax() == "proto3" {
-				field.DefaultValue = nil
-				if field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
-					field.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
-				}
-			}
-		}
-	}
-	if f.GetSyntax() == "proto3" {
-		f.Extension = nil
-	}
 }
 
 // aliases lets enums have two names for a number where they do.
@@ -430,7 +374,7 @@ func aliases(f *descriptorpb.FileDescriptorProto) {
 // wellKnownFiles are what every invented schema imports.
 var wellKnownFiles = []protoreflect.FileDescriptor{
 	wrapperspb.File_google_protobuf_wrappers_proto, timestamppb.File_google_protobuf_timestamp_proto, structpb.File_google_protobuf_struct_proto,
-	anypb.File_google_protobuf_any_proto, emptypb.File_google_protobuf_empty_proto, durationpb.File_google_protobuf_duration_proto,
+	anypb.File_google_protobuf_any_proto, fieldmaskpb.File_google_protobuf_field_mask_proto, emptypb.File_google_protobuf_empty_proto, durationpb.File_google_protobuf_duration_proto,
 }
 
 // tidy makes a message valid where random changes left it otherwise: members
@@ -444,8 +388,8 @@ func tidy(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) 
 		m.OneofDecl = nil
 	}
 	for _, field := range m.Field {
-		if field.GetType() == descriptorpb.FieldDescriptorProto_TYPE_ENUM && field.Options.GetFeatures().GetFieldPresence() == descriptorpb.FeatureSet_IMPLICIT {
-			field.Options.Features.FieldPresence = descriptorpb.FeatureSet_EXPLICIT.Enum()
+		if f.Edition != nil && implicit(f, field) {
+			tidyImplicit(field)
 		}
 		if field.OneofIndex != nil || f.GetSyntax() != "proto3" || field.GetLabel() != descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL {
 			field.Proto3Optional = nil
@@ -455,6 +399,28 @@ func tidy(f *descriptorpb.FileDescriptorProto, m *descriptorpb.DescriptorProto) 
 			m.OneofDecl = append(m.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_" + field.GetName())})
 		}
 	}
+}
+
+// implicit says that a field of an edition has no presence of its own.
+func implicit(f *descriptorpb.FileDescriptorProto, field *descriptorpb.FieldDescriptorProto) bool {
+	own := field.Options.GetFeatures().GetFieldPresence()
+	return own == descriptorpb.FeatureSet_IMPLICIT || own == descriptorpb.FeatureSet_FIELD_PRESENCE_UNKNOWN && f.Options.GetFeatures().GetFieldPresence() == descriptorpb.FeatureSet_IMPLICIT
+}
+
+// tidyImplicit: enums may be closed, which implicit presence does not go with,
+// nor does a default.
+func tidyImplicit(field *descriptorpb.FieldDescriptorProto) {
+	field.DefaultValue = nil
+	if field.GetType() != descriptorpb.FieldDescriptorProto_TYPE_ENUM || field.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REPEATED || field.OneofIndex != nil {
+		return
+	}
+	if field.Options == nil {
+		field.Options = &descriptorpb.FieldOptions{}
+	}
+	if field.Options.Features == nil {
+		field.Options.Features = &descriptorpb.FeatureSet{}
+	}
+	field.Options.Features.FieldPresence = descriptorpb.FeatureSet_EXPLICIT.Enum()
 }
 
 func order(b bool) int {
@@ -471,6 +437,9 @@ func link(name string, f *descriptorpb.FileDescriptorProto) *schema.Set {
 	for _, m := range f.MessageType {
 		tidy(f, m)
 	}
+	if slices.ContainsFunc(f.MessageType, oneKey) {
+		return nil
+	}
 	files := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{f}}
 	for _, fd := range wellKnownFiles {
 		files.File = append(files.File, protodesc.ToFileDescriptorProto(fd))
@@ -480,4 +449,17 @@ func link(name string, f *descriptorpb.FileDescriptorProto) *schema.Set {
 		return nil
 	}
 	return set
+}
+
+// oneKey says that two fields of a message have one JSON name, which protoc
+// refuses.
+func oneKey(m *descriptorpb.DescriptorProto) bool {
+	seen := make(map[string]bool)
+	for _, field := range m.Field {
+		if seen[jsonNameOf(field)] {
+			return true
+		}
+		seen[jsonNameOf(field)] = true
+	}
+	return false
 }

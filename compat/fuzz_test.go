@@ -41,14 +41,15 @@ func TestPredictionIsExecution(t *testing.T) {
 		}
 		seed = n
 	}
-	run := &fuzzRun{t: t, shown: make(map[string]int)}
+	run := &fuzzRun{t: t, shown: make(map[string]int), rules: make(map[string]int)}
 	for ; run.cases < want; seed++ {
 		run.pair(seed)
 		if run.failures > 20 {
 			t.Fatalf("stopped after %d cases", run.cases)
 		}
 	}
-	t.Logf("%d cases, %d schema pairs, effects seen: %v", run.cases, run.pairs, run.shown)
+	t.Logf("%d cases, %d schema pairs (%d more were no schemas), effects seen: %v", run.cases, run.pairs, run.invalid, run.shown)
+	t.Logf("predicted by: %v", run.rules)
 	for _, e := range []Effect{Fails, Value, Loss, Presence, Semantic, Drop} {
 		if run.shown[string(e)] == 0 {
 			t.Errorf("no case showed %s: the fuzzer does not reach it", e)
@@ -60,9 +61,11 @@ type fuzzRun struct {
 	t        *testing.T
 	cases    int
 	pairs    int
+	invalid  int // pairs of which one is no schema
 	failures int
-	failed   uint64 // the last seed that did
-	shown    map[string]int
+	failed   uint64         // the last seed that did
+	shown    map[string]int // effects
+	rules    map[string]int // that had predicted one
 }
 
 // pair invents two schemas and runs messages of each through the other.
@@ -72,6 +75,7 @@ func (run *fuzzRun) pair(seed uint64) {
 	changed := g.mutate(f)
 	old, new := link("old", f), link("new", changed)
 	if old == nil || new == nil {
+		run.invalid++
 		return
 	}
 	run.sets(seed, g, 4, old, new)
@@ -113,9 +117,13 @@ func (run *fuzzRun) sets(seed uint64, g *schemaMaker, messages int, old, new *sc
 				d := &fuzzDirection{run: run, seed: seed, g: g, messages: messages, versions: versions, w: w, codec: codec{enc, profile, versions[w].universe, versions[1-w].universe, nil}}
 				for _, m := range versions[w].Set.Messages() {
 					if r := versions[1-w].Set.Message(m.FullName()); r != nil {
-						d.root(m, r)
+						d.root(root{w: m, r: r})
 					}
 				}
+				if g.fresh > 0 {
+					d.answer = run.whole(g, versions, enc, profile)
+				}
+				d.calls()
 			}
 		}
 	}
@@ -129,31 +137,38 @@ type fuzzDirection struct {
 	versions []*version
 	w        int
 	codec
-	judge *judge
-	hits  map[*fact]*hit
+	judge  *judge
+	hits   map[*fact]*hit
+	form   *fact  // of the root, if it has one
+	answer *check // nil: fixtures, which have tests of their own
+	errors int    // how often an error by default was seen
 }
 
 // root predicts for a message and everything it reaches, then runs messages.
-func (d *fuzzDirection) root(m, r protoreflect.MessageDescriptor) {
+func (d *fuzzDirection) root(of root) {
 	d.judge = newJudge(d.versions, nil)
 	c := d.judge.comparer(d.w, 1-d.w)
-	top := c.compare(m, r, d.encoding.isJSON())
+	top := c.compare(of.w, of.r, d.encoding.isJSON())
 	c.markDirty()
 	d.hits = make(map[*fact]*hit)
 	class := newClass("x")
 	fl := flow{class: class, leg: LegState, writer: d.w, reader: 1 - d.w, encoding: d.encoding, profile: d.profile}
-	top.walk(func(f *fact) {
+	judged := func(f *fact) {
 		for _, h := range d.judge.effective([]*hit{{flow: fl, fact: f}}) {
 			d.hits[f] = h
 		}
-	})
+	}
+	top.walk(judged)
+	if d.form = of.form(d.encoding.isJSON()); d.form != nil {
+		judged(d.form)
+	}
 	for range d.messages {
-		d.message(top, m, r)
+		d.message(of.w, of.r)
 	}
 }
 
 // message runs one random message.
-func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor) {
+func (d *fuzzDirection) message(md, rd protoreflect.MessageDescriptor) {
 	m := dynamicpb.NewMessage(md)
 	filler := &filler{g: d.g, codec: d.codec, s: sampler{u: d.writer, payload: md.FullName()}}
 	filler.fill(m, rd, 3)
@@ -173,8 +188,12 @@ func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor
 	d.run.cases++
 	covered := make(map[*fact]bool)
 	d.touched(d.node(md, rd), m, covered, 0)
+	if d.form != nil {
+		covered[d.form] = true
+	}
 	got, err := d.read(data, rd, false)
 	if err != nil {
+		d.errors++
 		d.run.shown[string(Fails)]++
 		if !slices.ContainsFunc(keys(covered), func(f *fact) bool { return d.predicts(f, Fails) }) {
 			d.fail(m, "%v, not predicted", err)
@@ -183,6 +202,9 @@ func (d *fuzzDirection) message(top *node, md, rd protoreflect.MessageDescriptor
 	}
 	for _, o := range d.observe(m, got) {
 		d.run.shown[string(o.effect)]++
+		if severityOf(o.effect, LegResponse) == Error {
+			d.errors++
+		}
 		if !slices.ContainsFunc(keys(covered), func(f *fact) bool {
 			return (explains(f, o) || o.effect == Fails) && d.predicts(f, o.effect) // a payload is refused for whatever is in it
 		}) {
@@ -204,10 +226,16 @@ func explains(f *fact, o observation) bool {
 	return f.in.r == o.in && (f.wf == o.field || slices.Contains(f.group, o.field))
 }
 
-// predicts says that a proven finding allows an effect.
+// predicts says that a proven finding allows an effect, and is reported as at
+// least as severe.
 func (d *fuzzDirection) predicts(f *fact, e Effect) bool {
 	h := d.hits[f]
-	return h != nil && slices.Contains(h.rule.effects(f, d.encoding, d.profile), e)
+	if h == nil || !slices.Contains(h.rule.effects(f, d.encoding, d.profile), e) ||
+		severityOf(h.proof.effect, LegRequest).rank() > severityOf(e, LegRequest).rank() {
+		return false
+	}
+	d.run.rules[h.rule.ID]++
+	return true
 }
 
 func (d *fuzzDirection) node(w, r protoreflect.MessageDescriptor) *node {
@@ -291,8 +319,8 @@ func (d *fuzzDirection) fail(m *dynamicpb.Message, format string, args ...any) {
 	d.run.failures++
 	text := ""
 	for _, i := range []int{d.w, 1 - d.w} {
-		file := d.versions[i].Set.Message(m.Descriptor().FullName()).ParentFile()
-		text += d.versions[i].Name + ":\n" + prototext.MarshalOptions{Multiline: false}.Format(protodesc.ToFileDescriptorProto(file).MessageType[m.Descriptor().Index()]) + "\n"
+		file := d.versions[i].Set.Messages()[0].ParentFile()
+		text += d.versions[i].Name + ":\n" + prototext.MarshalOptions{Multiline: false}.Format(protodesc.ToFileDescriptorProto(file)) + "\n"
 	}
 	d.run.t.Errorf("seed %d, %s→%s %s %s, %s: %s\n%s\n%s", d.seed, d.versions[d.w].Name, d.versions[1-d.w].Name, d.encoding, d.profile,
 		m.Descriptor().FullName(), fmt.Sprintf(format, args...), show(anyField(m), protoreflect.ValueOfMessage(m)), text)
@@ -318,82 +346,4 @@ func describe(seen []observation) string {
 		text += fmt.Sprintf("%s %s: wrote %s, reads %s; ", o.effect, o.field.FullName(), o.wrote, o.reads)
 	}
 	return text
-}
-
-// filler sets random fields to random values.
-type filler struct {
-	g *schemaMaker
-	codec
-	s sampler
-}
-
-func (fl *filler) fill(m protoreflect.Message, rd protoreflect.MessageDescriptor, depth int) {
-	if isJSONSpecial(m.Descriptor()) {
-		fl.s.fill(m, depth)
-		fl.s.typical(m, depth)
-		return
-	}
-	for _, fd := range fl.writer.fields(m.Descriptor()) {
-		if fd.Cardinality() != protoreflect.Required && !fl.g.oneIn(2) {
-			continue
-		}
-		if in := fd.ContainingOneof(); in != nil && m.WhichOneof(in) != nil {
-			continue
-		}
-		if fd.Message() != nil && (depth <= 0 && fd.Cardinality() != protoreflect.Required || depth < -4) {
-			continue
-		}
-		fl.set(m, fd, rd, depth)
-	}
-	fl.s.fill(m, sampleDepth)
-}
-
-func (fl *filler) set(m protoreflect.Message, fd protoreflect.FieldDescriptor, rd protoreflect.MessageDescriptor, depth int) {
-	var peer protoreflect.FieldDescriptor
-	if rd != nil {
-		peer = place(fl.writer, fl.reader, fd, rd, fl.encoding.isJSON()).peer
-	}
-	switch shapeOf(fd) {
-	case list:
-		v := m.NewField(fd)
-		for range fl.g.IntN(4) {
-			v.List().Append(fl.element(fd, peer, depth))
-		}
-		m.Set(fd, v)
-	case mapping:
-		v := m.NewField(fd)
-		var inner protoreflect.FieldDescriptor
-		if peer != nil && peer.IsMap() {
-			inner = peer.MapValue()
-		}
-		for range fl.g.IntN(4) {
-			v.Map().Set(fl.element(fd.MapKey(), nil, depth).MapKey(), fl.element(fd.MapValue(), inner, depth))
-		}
-		m.Set(fd, v)
-	default:
-		m.Set(fd, fl.element(fd, peer, depth))
-	}
-}
-
-func (fl *filler) element(fd, peer protoreflect.FieldDescriptor, depth int) protoreflect.Value {
-	if types := fl.writer.payloads[fd.FullName()]; len(types) > 0 && depth > 0 && !fl.g.oneIn(4) {
-		payload := dynamicpb.NewMessage(fl.writer.message(pick(fl.g, types)))
-		fl.fill(payload, nil, depth-1)
-		if holder := fl.s.pack(fd.Message(), payload); holder != nil {
-			return protoreflect.ValueOfMessage(holder)
-		}
-	}
-	if fd.Message() != nil {
-		v := dynamicpb.NewMessage(fd.Message())
-		var rd protoreflect.MessageDescriptor
-		if peer != nil {
-			rd = peer.Message()
-		}
-		fl.fill(v, rd, depth-1)
-		return protoreflect.ValueOfMessage(v)
-	}
-	if fd.Enum() != nil && !fd.Enum().IsClosed() && peer != nil && peer.Enum() != nil && fl.g.oneIn(6) {
-		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(10 + fl.g.IntN(3)))
-	}
-	return pick(fl.g, scalars(fd))
 }

@@ -92,8 +92,13 @@ func (c codec) run(f *fact, m *dynamicpb.Message, effects []Effect) *witness {
 // what the fact is about.
 func (c codec) refused(f *fact, m *dynamicpb.Message, data []byte, effects []Effect, err error) *witness {
 	_, partly := c.read(data, f.in.r, true)
-	if !slices.Contains(effects, Fails) || !c.blames(f, m, partly != nil) {
+	if !slices.Contains(effects, Fails) {
 		return nil
+	}
+	if !c.blames(f, m, partly != nil) {
+		if err = c.alone(f, m); partly == nil || err == nil {
+			return nil
+		}
 	}
 	return &witness{effect: Fails, message: m, bytes: data, outcome: "refused: " + err.Error()}
 }
@@ -117,6 +122,31 @@ func (c codec) blames(f *fact, m *dynamicpb.Message, partial bool) bool {
 	}
 	_, err = c.read(data, f.in.r, partial)
 	return err == nil
+}
+
+// alone is why the reader refuses what the fact is about with nothing beside
+// it, not even what the writer requires: of two required fields that the reader
+// refuses, neither is to blame while the other is there. Nil if it does not.
+func (c codec) alone(f *fact, m *dynamicpb.Message) error {
+	only, none := dynamicpb.NewMessage(m.Descriptor()), dynamicpb.NewMessage(m.Descriptor())
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if fd == f.wf || slices.Contains(f.group, fd) {
+			only.Set(fd, v)
+		}
+		return true
+	})
+	data, err := c.write(none)
+	if err != nil {
+		return nil
+	}
+	if _, err = c.read(data, f.in.r, true); err != nil {
+		return nil // refused whatever is in it
+	}
+	if data, err = c.write(only); err != nil {
+		return nil
+	}
+	_, err = c.read(data, f.in.r, true)
+	return err
 }
 
 func outcomeText(o observation) string {
