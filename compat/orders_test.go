@@ -8,7 +8,41 @@ import (
 
 	"github.com/skewgate/skewgate/compat"
 	"github.com/skewgate/skewgate/compat/report"
+	"github.com/skewgate/skewgate/schema"
 )
+
+// TestNoReturnIsOfItsClass: where classes are rolled out apart, there is no way
+// back from the step that rolls out the class whose state is the reason.
+func TestNoReturnIsOfItsClass(t *testing.T) {
+	app := func(a, b, stateA, stateB string) schema.Input {
+		return schema.Sources(map[string]string{
+			"a.proto": "syntax = \"proto3\";\npackage a;\nservice A { rpc M(X) returns (X); " + a + " }\nservice B { rpc M(X) returns (X); " + b + " }\nmessage X {}\n" +
+				"message SA { " + stateA + " f = 1; }\nmessage SB { " + stateB + " f = 1; }\n",
+			schema.ManifestName: "apiVersion: skewgate/v1\nkind: App\napp: a\nexports:\n  A: {services: [a.A], state: [a.SA]}\n  B: {services: [a.B], state: [a.SB]}\n",
+		})
+	}
+	const n = "rpc N(X) returns (X);"
+	for _, x := range []struct {
+		old, new schema.Input
+		step     int // 0: there is a way back
+		path     string
+	}{
+		{app("", n, "int32", "int32"), app(n, "", "int32", "int32"), 0, ""},
+		{app("", n, "int32", "int32"), app(n, "", "int64", "int32"), 1, "a.SA.f"},
+		{app("", n, "int32", "int32"), app(n, "", "int32", "int64"), 5, "a.SB.f"},
+		{app("", n, "int32", "int32"), app(n, "", "int64", "int64"), 1, "a.SA.f"},
+	} {
+		p := compat.Plan(checkInputs(t, x.old, x.new, compat.Options{}, false))
+		switch {
+		case len(p.Steps) != 6:
+			t.Errorf("%d steps", len(p.Steps))
+		case (p.NoReturn != nil) != (x.step > 0):
+			t.Errorf("no return: %+v, want step %d", p.NoReturn, x.step)
+		case p.NoReturn != nil && (p.NoReturn.Step != x.step || p.NoReturn.Changes[0].Path != x.path):
+			t.Errorf("step %d, %+v, want %d, %s", p.NoReturn.Step, p.NoReturn.Changes, x.step, x.path)
+		}
+	}
+}
 
 // TestOrdersOfClasses: where classes need opposite orders, the text and the
 // plan say so, and what to do; where one class has no order, only that one

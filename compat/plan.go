@@ -59,57 +59,107 @@ func bake(workers, objects []string) report.Step {
 }
 
 // markNoReturn finds the step in which new code first writes state that old
-// code cannot load.
+// code cannot load, and says what it writes.
 func markNoReturn(p *report.Plan, r *report.Report) {
 	if r.Rollback != report.RollbackUnsafe {
 		return
 	}
-	var rules []string
+	var rules, classes []string
+	back := report.NoReturn{To: r.Old, Changes: []report.Change{}}
 	for _, f := range r.Findings {
-		if f.Leg == string(LegState) && f.Writer == newSide && severityOf(Effect(f.Effect), LegState) == Error {
-			rules = append(rules, f.Rule+" "+f.Path)
+		if !breaksRollback(f) {
+			continue
 		}
+		classes = append(append(classes, f.Class), f.Classes...)
+		rule := f.Rule + " " + f.Path
+		if slices.Contains(rules, rule) {
+			continue // in another encoding
+		}
+		rules = append(rules, rule)
+		back.Changes = append(back.Changes, keepsBack(f))
 	}
 	slices.Sort(rules)
-	rules = slices.Compact(rules)
+	slices.SortStableFunc(back.Changes, byPath)
 	for i := range p.Steps {
-		if slices.Contains(p.Steps[i].Objects, r.New) {
-			p.Steps[i].NoReturn, p.Steps[i].NoReturnRules = true, rules
+		if slices.Contains(p.Steps[i].Objects, r.New) && rolls(p, i, classes) {
+			back.Step = i + 1
+			p.Steps[i].NoReturn, p.Steps[i].NoReturnRules, p.NoReturn = true, rules, &back
 			return
 		}
 	}
 }
 
+// rolls says that a step rolls out objects of any of these classes, as far as
+// steps are for some classes only.
+func rolls(p *report.Plan, step int, classes []string) bool {
+	of := p.Steps[step].Classes
+	return len(of) == 0 || slices.ContainsFunc(classes, func(c string) bool { return slices.Contains(of, c) })
+}
+
+// breaksRollback says that a finding is about state that new code writes and
+// old code cannot load.
+func breaksRollback(f report.Finding) bool {
+	return f.Leg == string(LegState) && f.Writer == newSide && severityOf(Effect(f.Effect), LegState) == Error
+}
+
+// keepsBack says what keeps a way back from a change: the same two releases
+// that an order is helped by, of which the first is the one to go back to.
+func keepsBack(f report.Finding) report.Change {
+	c := changeOf(f, f.Fix)
+	c.Why = f.Message
+	if f.Expand != "" {
+		c.Do = "to keep a way back, in two releases: first " + f.Expand + "; then " + f.Contract
+	}
+	return c
+}
+
 // releases says what goes into expand and into contract: each change that some
-// order cannot take, once.
+// order cannot take, once, and each that would leave no way back.
 func releases(r *report.Report) []report.Release {
 	expand := report.Release{Name: "expand", Order: report.AnyOrder, Changes: []report.Change{}}
 	contract := report.Release{Name: "contract", Order: "as a check against release 1 says", Changes: []report.Change{}}
 	seen := make(map[string]bool)
-	for _, f := range r.Findings {
+	add := func(f report.Finding, why string) {
 		key := f.Rule + " " + f.Path
-		rollbackOnly := f.Leg == string(LegState) && f.Writer == newSide
-		if seen[key] || rollbackOnly || severityOf(Effect(f.Effect), Leg(f.Leg)) != Error {
-			continue
+		if seen[key] {
+			return
 		}
 		seen[key] = true
-		change := report.Change{Path: f.Path, Rule: f.Rule, Do: f.Expand}
-		if at := placeOf(f); at != nil {
-			change.File, change.Line = at.File, at.Line
+		first := changeOf(f, f.Expand)
+		first.Why = why
+		if first.Do == "" {
+			first.Do = f.Fix
 		}
-		if change.Do == "" {
-			change.Do = f.Fix
-		}
-		expand.Changes = append(expand.Changes, change)
+		expand.Changes = append(expand.Changes, first)
 		if f.Contract != "" {
-			change.Do = f.Contract
-			contract.Changes = append(contract.Changes, change)
+			then := changeOf(f, f.Contract)
+			then.Why = why
+			contract.Changes = append(contract.Changes, then)
 		}
 	}
-	byPath := func(a, b report.Change) int { return strings.Compare(a.Path+a.Rule, b.Path+b.Rule) }
+	for _, f := range r.Findings {
+		if !breaksRollback(f) && severityOf(Effect(f.Effect), Leg(f.Leg)) == Error {
+			add(f, "")
+		}
+	}
+	for _, f := range r.Findings { // what an order needs has been said
+		if breaksRollback(f) {
+			add(f, "no order needs it; it keeps a way back to release 1")
+		}
+	}
 	slices.SortStableFunc(expand.Changes, byPath)
 	slices.SortStableFunc(contract.Changes, byPath)
 	return []report.Release{expand, contract}
+}
+
+func byPath(a, b report.Change) int { return strings.Compare(a.Path+a.Rule, b.Path+b.Rule) }
+
+func changeOf(f report.Finding, do string) report.Change {
+	c := report.Change{Path: f.Path, Rule: f.Rule, Do: do}
+	if at := placeOf(f); at != nil {
+		c.File, c.Line = at.File, at.Line
+	}
+	return c
 }
 
 // placeOf is where to make a change: on the new side where it is there.

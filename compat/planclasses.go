@@ -29,10 +29,17 @@ func stepsApart(orders []report.ClassOrder, r *report.Report) []report.Step {
 		return fmt.Sprintf("roll objects of %s %s → %s", report.ClassNames(classes), r.Old, r.New)
 	}
 	return []report.Step{
-		{Do: objects(before) + "; of other classes not yet", Workers: old, Objects: both, Compatible: true},
-		bake(old, both),
-		{Do: fmt.Sprintf("roll workers %s → %s", r.Old, r.New), Workers: both, Objects: both, Compatible: true},
-		bake(new, both),
-		{Do: objects(after), Workers: new, Objects: both, Compatible: true},
+		{Do: objects(before) + "; of other classes not yet", Workers: old, Objects: both, Compatible: true, Classes: before},
+		bakeOf(before, old, both),
+		{Do: fmt.Sprintf("roll workers %s → %s", r.Old, r.New), Workers: both, Objects: both, Compatible: true, Classes: before},
+		bakeOf(before, new, both),
+		{Do: objects(after), Workers: new, Objects: both, Compatible: true, Classes: after},
 	}
+}
+
+// bakeOf is a bake in which only objects of some classes are new.
+func bakeOf(classes, workers, objects []string) report.Step {
+	s := bake(workers, objects)
+	s.Classes = classes
+	return s
 }

@@ -193,6 +193,19 @@ func (w *world) hold(t *testing.T, r *report.Report, compatible bool, order, rol
 	}
 }
 
+// wrong lists all that goes wrong, each a change of its own.
+func (w *world) wrong() []string {
+	var out []string
+	for leg, wrong := range map[string]map[[2]int]bool{"request": w.request, "response": w.response, "state": w.state} {
+		for at, is := range wrong {
+			if is {
+				out = append(out, fmt.Sprint(leg, at))
+			}
+		}
+	}
+	return out
+}
+
 // holdCells: what a guard refuses is what goes wrong, and nothing else.
 func (w *world) holdCells(t *testing.T, cells []compat.Cell) {
 	t.Helper()
@@ -231,8 +244,20 @@ func (w *world) holdPlan(t *testing.T, r *report.Report) {
 		}
 		marked = marked || step.NoReturn
 	}
-	if marked != w.state[[2]int{1, 0}] {
+	if marked != w.state[[2]int{1, 0}] || marked != (p.NoReturn != nil) {
 		t.Errorf("a point of no return: %t", marked)
+	}
+	if p.NoReturn != nil && (!p.Steps[p.NoReturn.Step-1].NoReturn || len(p.NoReturn.Changes) != 1 || p.NoReturn.Changes[0].Why == "" || p.NoReturn.Changes[0].Do == "") {
+		t.Errorf("why there is no way back: %+v", p.NoReturn)
+	}
+	listed := 0
+	for _, release := range p.Releases {
+		if release.Name == "expand" {
+			listed = len(release.Changes)
+		}
+	}
+	if want := len(w.wrong()); r.Order == report.ExpandContract && listed != want {
+		t.Errorf("%d changes go into release 1, want %d", listed, want)
 	}
 }
 

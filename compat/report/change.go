@@ -11,6 +11,7 @@ type change struct {
 	Finding
 	encodings []string
 	also      []*Finding // other legs and directions
+	findings  int        // how many there are of it
 	name      func(label string) string
 }
 
@@ -37,6 +38,7 @@ func changes(r *Report) []*change {
 }
 
 func (c *change) take(f *Finding) {
+	c.findings++
 	if !slices.Contains(c.encodings, f.Encoding) {
 		c.encodings = append(c.encodings, f.Encoding)
 	}

@@ -30,7 +30,7 @@ func PlanText(w io.Writer, p *Plan, opts Options) error {
 		t.printf("%3d  %s\n", i+1, s.Do)
 		t.printf("     %s\n", t.paint(dim, "workers "+strings.Join(s.Workers, ", ")+"   objects "+strings.Join(s.Objects, ", ")))
 		if s.NoReturn {
-			t.printf("     %s %s\n", t.paint(red, "point of no return:"), strings.Join(s.NoReturnRules, "; "))
+			t.noReturn(p)
 		}
 	}
 	if apart && len(p.Releases) > 0 {
@@ -40,6 +40,9 @@ func PlanText(w io.Writer, p *Plan, opts Options) error {
 		t.printf("\nrelease: %s\n", t.paint(bold, release.Name))
 		for _, c := range release.Changes {
 			t.printf("  - %s\n    %s %s%s\n", c.Do, t.paint(dim, c.Rule), c.Path, at(c))
+			if c.Why != "" {
+				t.printf("    %s\n", c.Why)
+			}
 		}
 	}
 	t.notices(p.Notices)
@@ -47,6 +50,21 @@ func PlanText(w io.Writer, p *Plan, opts Options) error {
 		return fmt.Errorf("write plan: %w", err)
 	}
 	return nil
+}
+
+// noReturn says why there is no way back from here, and what would keep one.
+func (t *textWriter) noReturn(p *Plan) {
+	t.printf("     %s from the first write by %s on, %s cannot load what is stored:\n", t.paint(red, "point of no return:"), p.New, p.Old)
+	if p.NoReturn == nil {
+		return
+	}
+	shown := p.NoReturn.Changes[:min(len(p.NoReturn.Changes), showErrors)]
+	for _, c := range shown {
+		t.printf("       - %s %s%s\n         %s\n         %s\n", t.paint(dim, c.Rule), c.Path, at(c), c.Why, c.Do)
+	}
+	if more := len(p.NoReturn.Changes) - len(shown); more > 0 {
+		t.printf("       … and %d more (--format json lists them)\n", more)
+	}
 }
 
 func at(c Change) string {

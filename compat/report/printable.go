@@ -54,13 +54,26 @@ func (p *Plan) printable() *Plan {
 	out.Notices = cleanNotices(p.Notices)
 	out.Releases = slices.Clone(p.Releases)
 	for i, r := range out.Releases {
-		out.Releases[i].Changes = slices.Clone(r.Changes)
-		for j := range r.Changes {
-			c := &out.Releases[i].Changes[j]
-			c.Path, c.Do, c.File = clean(c.Path), clean(c.Do), clean(c.File)
-		}
+		out.Releases[i].Changes = cleanChanges(r.Changes)
+	}
+	out.Steps = slices.Clone(p.Steps)
+	for i := range out.Steps {
+		s := &out.Steps[i]
+		s.Do, s.Workers, s.Objects = clean(s.Do), cleanAll(s.Workers), cleanAll(s.Objects)
+	}
+	if p.NoReturn != nil {
+		out.NoReturn = &NoReturn{Step: p.NoReturn.Step, To: clean(p.NoReturn.To), Changes: cleanChanges(p.NoReturn.Changes)}
 	}
 	return &out
+}
+
+func cleanChanges(in []Change) []Change {
+	out := slices.Clone(in)
+	for i := range out {
+		c := &out[i]
+		c.Path, c.Do, c.Why, c.File = clean(c.Path), clean(c.Do), clean(c.Why), clean(c.File)
+	}
+	return out
 }
 
 func cleanNotices(in []Notice) []Notice {

@@ -200,6 +200,7 @@ type Plan struct {
 	// Classes have an order each where no order is safe for all of them.
 	Classes  []ClassOrder `json:"classes,omitempty"`
 	Releases []Release    `json:"releases,omitempty"` // expand and contract
+	NoReturn *NoReturn    `json:"noReturn,omitempty"` // where rollback is unsafe
 	Notices  []Notice     `json:"notices,omitempty"`
 }
 
@@ -211,6 +212,15 @@ type Step struct {
 	Compatible    bool     `json:"compatible"`
 	NoReturn      bool     `json:"noReturn,omitempty"` // from here on, going back is unsafe
 	NoReturnRules []string `json:"noReturnRules,omitempty"`
+	Classes       []string `json:"classes,omitempty"` // where objects of these only are new by then
+}
+
+// NoReturn is the step after which there is no way back, and why: what new
+// code stores from then on that old code cannot load.
+type NoReturn struct {
+	Step    int      `json:"step"` // of the plan, from 1
+	To      string   `json:"to"`   // the version that is out of reach
+	Changes []Change `json:"changes"`
 }
 
 // Release is one of the two releases where no order helps.
@@ -225,6 +235,7 @@ type Change struct {
 	Path string `json:"path"`
 	Rule string `json:"rule"`
 	Do   string `json:"do"`
+	Why  string `json:"why,omitempty"` // where it is not that no order of rollout takes it
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
 }

@@ -302,14 +302,35 @@ func (t *textWriter) notices(notices []Notice) {
 
 func (t *textWriter) foot(r *Report) { t.printf("\n%s\n", footText(r)) }
 
-// footText counts what was found and what was checked.
+// footText counts the changes in the window as the list shows them, and what
+// was checked. Where a change has its effect on several legs, in several
+// directions or encodings, it says of how many findings that is: what the JSON
+// report lists.
 func footText(r *Report) string {
-	s := r.Summary
-	line := fmt.Sprintf("%s, %s, %s", counts(s.Errors, "error"), counts(s.Warnings, "warning"), counts(s.Infos, "info"))
-	if s.Waived > 0 {
-		line += fmt.Sprintf(", %d waived", s.Waived)
+	var errors, warnings, infos, waived, findings int
+	for _, c := range changes(r) {
+		switch {
+		case !c.InWindow:
+			continue
+		case c.Waived:
+			waived++
+		case c.Severity == "error":
+			errors++
+		case c.Severity == "warning":
+			warnings++
+		default:
+			infos++
+		}
+		findings += c.findings
 	}
-	return fmt.Sprintf("%s in %s of %s.", line, counts(s.Checks, "check"), classesText(r))
+	line := fmt.Sprintf("%s, %s, %s", counts(errors, "error"), counts(warnings, "warning"), counts(infos, "info"))
+	if waived > 0 {
+		line += fmt.Sprintf(", %d waived", waived)
+	}
+	if findings > errors+warnings+infos+waived {
+		line += fmt.Sprintf(" (%s, over legs, directions and encodings)", counts(findings, "finding"))
+	}
+	return fmt.Sprintf("%s in %s of %s.", line, counts(r.Summary.Checks, "check"), classesText(r))
 }
 
 func classesText(r *Report) string {
