@@ -115,6 +115,7 @@ func groups(r *Report, verbose bool) []group {
 			infos = append(infos, c)
 		}
 	}
+	outside = onlyErrors(outside, verbose)
 	fold := func(title string, all []*change, n int) group {
 		if verbose || len(all) <= n {
 			return group{title: title, shown: all}
@@ -124,7 +125,7 @@ func groups(r *Report, verbose bool) []group {
 	return []group{
 		fold("breaks in this window", errors, showErrors),
 		fold("may matter", warnings, showWarnings),
-		fold("outside of this window ("+outsideText(r)+")", onlyErrors(outside, verbose), showOutside),
+		fold("outside of this window ("+outsideText(r, outside)+")", outside, showOutside),
 		fold("waived", waived, showOutside),
 		fold("harmless", infos, 0),
 	}
@@ -163,17 +164,27 @@ func onlyErrors(all []*change, verbose bool) []*change {
 	return kept
 }
 
-func outsideText(r *Report) string {
-	switch {
-	case r.Window == "auto" && r.Order == ObjectsFirst:
-		return "why objects go first"
-	case r.Window == "auto" && r.Order == WorkersFirst:
-		return "why workers go first"
-	case r.Window == "auto":
-		return "going back"
-	default:
+// outsideText is why a person is shown what is outside of the window: calls
+// say why the order is what it is, state what going back would meet.
+func outsideText(r *Report, outside []*change) string {
+	if r.Window != "auto" {
 		return "not a part of " + r.Window
 	}
+	var why []string
+	for _, x := range []struct{ order, text string }{{ObjectsFirst, "why objects go first"}, {WorkersFirst, "why workers go first"}} {
+		if r.Order == x.order && slices.ContainsFunc(outside, func(c *change) bool { return c.isOf(func(leg string) bool { return leg != "state" }) }) {
+			why = append(why, x.text)
+		}
+	}
+	if len(why) == 0 || slices.ContainsFunc(outside, func(c *change) bool { return c.isOf(func(leg string) bool { return leg == "state" }) }) {
+		why = append(why, "going back")
+	}
+	return strings.Join(why, "; ")
+}
+
+// isOf says that one of a change's legs is such a one.
+func (c *change) isOf(leg func(string) bool) bool {
+	return leg(c.Leg) || slices.ContainsFunc(c.also, func(f *Finding) bool { return leg(f.Leg) })
 }
 
 // foldedText is "12 FIELD_ADDED, 3 ENUM_VALUE_ADDED".
