@@ -22,6 +22,8 @@ type Client struct {
 	Token string
 	By    string // who asks, for histories and the audit list
 	HTTP  *http.Client
+
+	Patience time.Duration // for one whole answer; 0: a minute, where something changes 6½ minutes
 }
 
 // ErrUnreachable says that nobody answered.
@@ -72,30 +74,56 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if c.By != "" {
 		req.Header.Set(byHeader, c.By)
 	}
+	patience := c.patience(method)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w at %s: no whole answer within %s", ErrUnreachable, c.URL, patience))
+	defer cancel()
 	client := c.HTTP
 	if client == nil {
 		client = http.DefaultClient
 	}
-	res, err := client.Do(req)
+	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.URL, err)
 	}
 	defer res.Body.Close()
-	return decodeAnswer(res, out)
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("read answer of %s: %w", req.URL.Redacted(), err)
+	}
+	return decodeAnswer(res, answer, out)
 }
 
-func decodeAnswer(res *http.Response, out any) error {
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+// maxAnswer bounds what is read of an answer. A schema as it was pushed is the
+// longest that the API gives, with some words around it.
+const maxAnswer = maxBody + 1<<20
+
+// patience is how long to wait for the end of an answer: somewhat longer than
+// the API takes.
+func (c *Client) patience(method string) time.Duration {
+	switch {
+	case c.Patience > 0:
+		return c.Patience
+	case method == http.MethodGet:
+		return 2 * answerWithin
+	default:
+		return maxWait + answerWithin
+	}
+}
+
+func decodeAnswer(res *http.Response, body []byte, out any) error {
+	if len(body) > maxAnswer {
+		return fmt.Errorf("answer of %s is longer than %d MiB: this is no admin API", res.Request.URL.Redacted(), maxAnswer>>20)
 	}
 	if res.StatusCode >= 300 {
 		e := &Error{Status: res.StatusCode}
 		if json.Unmarshal(body, e) != nil || e.Code == "" {
-			return fmt.Errorf("answer of %s: %s: %.200s", res.Request.URL.Redacted(), res.Status, body)
+			return fmt.Errorf("answer of %s: %s: %.200q", res.Request.URL.Redacted(), res.Status, body)
 		}
 		return e
 	}

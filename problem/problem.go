@@ -6,6 +6,7 @@ package problem
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Problem is one thing wrong at one place. Line and Column are 1-based; 0 is unknown.
@@ -17,8 +18,11 @@ type Problem struct {
 	Hint    string `json:"hint,omitempty"` // what to do next
 }
 
-// String gives file:line:col: message (hint).
+// String gives file:line:col: message (hint). Names come from whoever wrote the
+// file, who must not be able to add lines (to a CI log, where one that starts
+// with :: is a command) or to move the terminal's cursor.
 func (p Problem) String() string {
+	p.File, p.Message, p.Hint = printable(p.File), printable(p.Message), printable(p.Hint)
 	var b strings.Builder
 	if p.File != "" {
 		b.WriteString(p.File)
@@ -35,6 +39,19 @@ func (p Problem) String() string {
 		b.WriteString("\n    → " + p.Hint)
 	}
 	return b.String()
+}
+
+// printable makes white space spaces, and what is not to be seen U+FFFD.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == '\u2028', r == '\u2029':
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // List is an error made of at least one problem.

@@ -137,6 +137,7 @@ func (p *declareParser) parseField(start int, extendee string) {
 func (p *declareParser) parseExtend() {
 	start := p.lex.start
 	p.next()
+	declared := len(p.file.decls)
 	extendee := p.typeName()
 	p.nested("", func() {
 		if p.lex.is("option") && (p.peekIs("(") || p.peek() == tokenWord) && !p.peekIs(".") {
@@ -145,6 +146,9 @@ func (p *declareParser) parseExtend() {
 		}
 		p.parseField(p.lex.start, extendee)
 	})
+	if len(p.file.decls) == declared { // of no meaning, and refused by protoc
+		p.file.odd = true
+	}
 	p.file.extends = append(p.file.extends, span{start, p.lex.start})
 }
 

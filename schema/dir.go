@@ -157,6 +157,7 @@ func (d *dirTree) protos(ctx context.Context, root string) ([]string, error) {
 		return nil, err
 	}
 	slices.Sort(w.found)
+	sortProblems(w.problems)
 	return w.found, w.problems.Err()
 }
 
@@ -173,20 +174,31 @@ func (w *dirWalk) walk(ctx context.Context, dir string, above []fs.FileInfo) err
 	if err != nil {
 		return inputError(w.tree.display(dir), "", "cannot be listed: %s", plainError(err))
 	}
-	entries, err := f.ReadDir(-1)
-	f.Close()
-	if err != nil {
-		return inputError(w.tree.display(dir), "", "cannot be listed: %s", plainError(err))
-	}
-	if w.entries += len(entries); w.entries > maxEntries || len(w.found) > maxFiles {
-		return inputError(w.tree.path, "give the directory of the schemas", "has more than %d files", min(w.entries, maxFiles))
-	}
-	for _, e := range entries {
-		if err := w.entry(ctx, path.Join(dir, e.Name()), e, above); err != nil {
-			return err
+	defer f.Close()
+	for { // in parts: a directory may have more entries than there is memory for
+		entries, err := f.ReadDir(1000)
+		if w.entries += len(entries); w.entries > maxEntries {
+			return w.tooMany()
+		}
+		for _, e := range entries {
+			if err := w.entry(ctx, path.Join(dir, e.Name()), e, above); err != nil {
+				return err
+			}
+		}
+		if len(w.found) > maxFiles {
+			return w.tooMany()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return inputError(w.tree.display(dir), "", "cannot be listed: %s", plainError(err))
 		}
 	}
-	return nil
+}
+
+func (w *dirWalk) tooMany() error {
+	return inputError(w.tree.path, "give the directory of the schemas", "has more than %d files", maxFiles)
 }
 
 func (w *dirWalk) entry(ctx context.Context, p string, e fs.DirEntry, above []fs.FileInfo) error {

@@ -1,16 +1,11 @@
 package schema
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"os/exec"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,39 +30,6 @@ type gitEntry struct {
 	link bool
 }
 
-// gitRepository runs git in one repository.
-type gitRepository struct {
-	args []string // where it is
-	name string   // as typed
-}
-
-// env keeps git from asking, fetching, or translating. A partial clone's lazy
-// fetch is off: a check uses no network.
-func gitEnv() []string {
-	return append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_PAGER=cat")
-}
-
-func (r gitRepository) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", slices.Concat(r.args, args)...)
-	cmd.Env = gitEnv()
-	return cmd
-}
-
-// output runs git to its end; a failure carries what git said.
-func (r gitRepository) output(ctx context.Context, args ...string) (string, error) {
-	var stdout, stderr bytes.Buffer
-	cmd := r.command(ctx, args...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if errors.Is(err, exec.ErrNotFound) {
-			return "", inputError(r.name, "install git, or give a directory", "git is not installed")
-		}
-		said := strings.TrimSpace(strings.TrimPrefix(stderr.String(), "fatal: "))
-		return "", fmt.Errorf("git %s in %s: %w: %s", args[0], r.name, err, said)
-	}
-	return stdout.String(), nil
-}
-
 func openGit(ctx context.Context, in Input) (*gitTree, error) {
 	repo, inside, err := findRepository(ctx, in.Path)
 	if err != nil {
@@ -89,108 +51,6 @@ func openGit(ctx context.Context, in Input) (*gitTree, error) {
 		return nil, err
 	}
 	return t, nil
-}
-
-// findRepository accepts a .git directory (or file, in a worktree), a bare
-// repository, and a directory of a work tree; inside is that directory's path
-// in the repository.
-func findRepository(ctx context.Context, p string) (repo gitRepository, inside string, err error) {
-	abs, err := filepath.Abs(p)
-	if err != nil {
-		return repo, "", fmt.Errorf("find repository %s: %w", p, err)
-	}
-	info, err := os.Stat(abs)
-	switch {
-	case err == nil && filepath.Base(abs) == ".git":
-		repo = gitRepository{args: []string{"-C", filepath.Dir(abs)}, name: p}
-	case err == nil && info.IsDir() && isBareRepository(abs):
-		return gitRepository{args: []string{"--git-dir", abs}, name: p}, "", nil
-	case err == nil && info.IsDir():
-		repo = gitRepository{args: []string{"-C", abs}, name: p}
-	case filepath.Base(abs) == ".git":
-		return repo, "", inputError(p, topLevelHint(ctx, filepath.Dir(abs)), "there is no repository here")
-	default:
-		return repo, "", inputError(p, missingHint(p), "there is no such repository")
-	}
-	prefix, err := repo.output(ctx, "rev-parse", "--show-prefix")
-	if err != nil {
-		return repo, "", inputError(p, "", "is not a git repository: %s", err)
-	}
-	return repo, strings.TrimSuffix(strings.TrimSpace(prefix), "/"), nil
-}
-
-func topLevelHint(ctx context.Context, dir string) string {
-	top, err := gitRepository{args: []string{"-C", dir}}.output(ctx, "rev-parse", "--show-cdup")
-	if err != nil || strings.TrimSpace(top) == "" {
-		return ""
-	}
-	return "the repository is at " + filepath.Join(dir, strings.TrimSpace(top), ".git")
-}
-
-// resolve finds the commit that the input names.
-func (r gitRepository) resolve(ctx context.Context, in Input) (string, error) {
-	names := map[string][]string{
-		"":       {"HEAD"},
-		"tag":    {"refs/tags/" + in.Revision},
-		"branch": {"refs/heads/" + in.Revision, "refs/remotes/origin/" + in.Revision}, // a CI checkout has only the latter
-		"ref":    {in.Revision},
-		"commit": {in.Revision},
-	}[in.RevisionKind]
-	for _, name := range names {
-		if id, err := r.output(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}"); err == nil {
-			return strings.TrimSpace(id), nil
-		}
-	}
-	if in.RevisionKind == "" {
-		return "", inputError(in.Text, "", "%s has no commit yet", r.name)
-	}
-	return "", inputError(in.Text, r.revisionHint(ctx, in), "%s has no %s %s", r.name, in.RevisionKind, in.Revision)
-}
-
-func (r gitRepository) revisionHint(ctx context.Context, in Input) string {
-	refs := map[string]string{"tag": "refs/tags", "branch": "refs/heads"}[in.RevisionKind]
-	if refs == "" {
-		return r.shallowHint(ctx)
-	}
-	list, err := r.output(ctx, "for-each-ref", "--format=%(refname)", "--sort=-creatordate", "--count=5000", refs)
-	if err != nil {
-		return ""
-	}
-	var names []string
-	for line := range strings.Lines(list) {
-		names = append(names, strings.TrimPrefix(strings.TrimSpace(line), refs+"/"))
-	}
-	if similar := similarNames(in.Revision, names); len(similar) > 0 {
-		return fmt.Sprintf("similar: %s", strings.Join(similar, ", "))
-	}
-	if len(names) == 0 {
-		return r.shallowHint(ctx)
-	}
-	return fmt.Sprintf("it has %d, the newest: %s", len(names), strings.Join(names[:min(3, len(names))], ", "))
-}
-
-// shallowHint knows what a CI checkout leaves out.
-func (r gitRepository) shallowHint(ctx context.Context) string {
-	if is, err := r.output(ctx, "rev-parse", "--is-shallow-repository"); err == nil && strings.TrimSpace(is) == "true" {
-		return "this clone is shallow: git fetch --tags --unshallow (actions/checkout: fetch-depth: 0)"
-	}
-	return "git fetch --tags brings the tags of the remote"
-}
-
-// similarNames lists at most three: those that contain the name or end in it,
-// then the nearest spelling.
-func similarNames(name string, all []string) []string {
-	var similar []string
-	bare := strings.TrimLeft(name, "vV")
-	for _, n := range all {
-		if len(similar) < 3 && len(bare) > 1 && strings.Contains(n, bare) {
-			similar = append(similar, n)
-		}
-	}
-	if near := problem.Nearest(name, all); near != "" && !slices.Contains(similar, near) && len(similar) < 3 {
-		similar = append(similar, near)
-	}
-	return similar
 }
 
 // list reads the tree of the commit: names, kinds and ids, no contents.

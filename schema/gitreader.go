@@ -20,7 +20,8 @@ type gitReader struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
-	stderr bytes.Buffer
+	stderr bytes.Buffer // git's until it has ended
+	ended  bool
 	broken error // after a failure the stream cannot be trusted
 }
 
@@ -46,13 +47,26 @@ func (r *gitReader) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.in.Close()
-	if r.broken != nil { // it may be waiting to write what nobody reads
-		r.cmd.Process.Kill()
+	if r.broken != nil {
+		r.said()
+		return nil
 	}
-	if err := r.cmd.Wait(); err != nil && r.broken == nil {
+	r.ended = true
+	if err := r.cmd.Wait(); err != nil {
 		return fmt.Errorf("git cat-file: %w: %s", err, strings.TrimSpace(r.stderr.String()))
 	}
 	return nil
+}
+
+// said ends git, which may be waiting to write what nobody reads, and gives
+// what it complained of.
+func (r *gitReader) said() string {
+	if !r.ended {
+		r.ended = true
+		r.cmd.Process.Kill()
+		r.cmd.Wait() //nolint:errcheck // it was killed
+	}
+	return strings.TrimSpace(r.stderr.String())
 }
 
 func (r *gitReader) blob(ctx context.Context, id, name string) ([]byte, error) {
@@ -90,7 +104,7 @@ func (r *gitReader) blobs(ctx context.Context, ids []string, name func(int) stri
 		}
 		if err != nil {
 			r.broken = err
-			r.cmd.Process.Kill() // ends the writer too
+			r.said() // ends the writer too
 			break
 		}
 	}
@@ -107,12 +121,16 @@ func (r *gitReader) blobs(ctx context.Context, ids []string, name func(int) stri
 func (r *gitReader) one(id, name string) ([]byte, error) {
 	header, err := r.out.ReadString('\n')
 	if err != nil {
-		return nil, fmt.Errorf("read %s from git: %w: %s", name, err, strings.TrimSpace(r.stderr.String()))
+		said := r.said()
+		if strings.Contains(said, "promisor remote") {
+			return nil, missingObject(name, id)
+		}
+		return nil, fmt.Errorf("read %s from git: %w: %s", name, err, said)
 	}
 	field := strings.Fields(header)
 	if len(field) != 3 || field[1] != "blob" {
 		if len(field) == 2 && field[1] == "missing" {
-			return nil, inputError(name, "a partial clone lacks it: git fetch --refetch", "object %s is not in the repository", id)
+			return nil, missingObject(name, id)
 		}
 		return nil, fmt.Errorf("read %s from git: unexpected answer %q", name, strings.TrimSpace(header))
 	}
@@ -131,4 +149,8 @@ func (r *gitReader) one(id, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s from git: %w", name, err)
 	}
 	return data, nil
+}
+
+func missingObject(name, id string) error {
+	return inputError(name, "a partial clone lacks it: git fetch --refetch", "object %s is not in the repository", id)
 }

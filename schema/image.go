@@ -6,10 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -22,16 +19,25 @@ import (
 // loadImage loads what is compiled already: a FileDescriptorSet, a buf image,
 // a version of the registry.
 func loadImage(ctx context.Context, in Input, opts Options) (*Set, error) {
-	data, manifest, err := readImage(ctx, in, opts)
+	pushed, err := readImage(ctx, in, opts)
 	if err != nil {
 		return nil, err
 	}
-	s, err := imageSet(in.Text, data)
+	manifest, err := readManifest(ctx, in.Text+" "+ManifestName, opts, func() ([]byte, error) {
+		if len(pushed.Manifest) == 0 {
+			return nil, fs.ErrNotExist
+		}
+		return pushed.Manifest, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s, err := FromImage(in.Text, pushed.DescriptorSet)
 	if err != nil {
 		return nil, err
 	}
 	s.Name, s.Manifest = opts.name(in), manifest
-	return s, nil
+	return s, pushed.check(in, s)
 }
 
 // FromImage makes a Set of a serialized FileDescriptorSet or buf image, binary
@@ -41,10 +47,6 @@ func FromImage(name string, data []byte) (*Set, error) {
 	if len(data) > maxImageBytes {
 		return nil, inputError(name, "", "is longer than %d MiB", maxImageBytes>>20)
 	}
-	return imageSet(name, data)
-}
-
-func imageSet(name string, data []byte) (*Set, error) {
 	set, imports, err := decodeImage(name, data)
 	if err != nil {
 		return nil, err
@@ -59,58 +61,21 @@ func imageSet(name string, data []byte) (*Set, error) {
 	return s, nil
 }
 
-func readImage(ctx context.Context, in Input, opts Options) ([]byte, *Manifest, error) {
-	var data []byte
-	var embedded []byte
-	var err error
+// readImage gives what an image of any origin has; only one of the registry has
+// more than its descriptors.
+func readImage(ctx context.Context, in Input, opts Options) (p Pushed, err error) {
 	switch in.Kind {
 	case KindStdin:
 		if opts.Stdin == nil {
-			return nil, nil, inputError("-", "", "there is no standard input")
+			return p, inputError("-", "", "there is no standard input")
 		}
-		data, err = readLimited(opts.Stdin, "-", maxImageBytes)
+		p.DescriptorSet, err = readStream(ctx, opts.Stdin, "-", maxImageBytes)
 	case KindRegistry:
-		data, embedded, err = readRegistry(ctx, in, opts)
+		return readRegistry(ctx, in, opts)
 	default:
-		f, openErr := os.Open(in.Path)
-		if openErr != nil {
-			return nil, nil, inputError(in.Path, "", "cannot be opened: %s", plainError(openErr))
-		}
-		defer f.Close()
-		data, err = readLimited(f, in.Path, maxImageBytes)
+		p.DescriptorSet, err = readFile(ctx, in.Path, maxImageBytes)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	manifest, err := readManifest(in.Text+" "+ManifestName, opts, func() ([]byte, error) {
-		if len(embedded) == 0 {
-			return nil, fs.ErrNotExist
-		}
-		return embedded, nil
-	})
-	return data, manifest, err
-}
-
-func readRegistry(ctx context.Context, in Input, opts Options) (data, manifest []byte, err error) {
-	if opts.Registry == nil {
-		return nil, nil, unknownf("%s is unknown: there is no registry to ask\n    → name a running mesh with --admin URL; if a path was meant, there is none of this name", in.Text)
-	}
-	pushed, err := opts.Registry.Get(ctx, in.App, in.Version)
-	if err != nil {
-		return nil, nil, fmt.Errorf("get %s from the registry: %w", in.Text, err)
-	}
-	return pushed.DescriptorSet, pushed.Manifest, nil
-}
-
-func readLimited(r io.Reader, name string, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, inputError(name, "", "cannot be read: %s", plainError(err))
-	}
-	if int64(len(data)) > limit {
-		return nil, inputError(name, "", "is longer than %d MiB", limit>>20)
-	}
-	return data, nil
+	return p, err
 }
 
 // decodeImage reads a set in binary or JSON, compressed or not, told apart by

@@ -169,3 +169,41 @@ func TestVersionsComeFromTheRegistry(t *testing.T) {
 		t.Errorf("error %v is not ErrUnknown", err)
 	}
 }
+
+// What is not what was pushed is not compared with anything.
+func TestWhatTheRegistryGivesHasTheDigestOfWhatWasPushed(t *testing.T) {
+	set := compiled(t, map[string]string{"shop/v1/cart.proto": cartProto})
+	data := must(proto.Marshal(set))
+	pushed := must(must(schema.FromImage("", data)).Digest())
+	set.File[len(set.File)-1].MessageType[0].Field[0].Number = proto.Int32(77)
+	r := registry{
+		"shop@v41": {DescriptorSet: data, Digest: pushed},
+		"shop@v42": {DescriptorSet: must(proto.Marshal(set)), Digest: pushed},
+		"shop@v43": {DescriptorSet: data, Digest: "sha256:0"},
+	}
+	mustLoad(t, "shop@v41", schema.Options{Registry: r})
+	for _, version := range []string{"shop@v42", "shop@v43"} {
+		_, err := load(t, version, schema.Options{Registry: r})
+		wantError(t, err, version, "is not what was pushed")
+		if errors.Is(err, schema.ErrUnknown) {
+			t.Error("a damaged version is not an unknown one")
+		}
+	}
+}
+
+func TestARegisteredVersionIsNoPath(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"shop@v41/a.proto": simpleA})
+	t.Chdir(dir)
+	if in := must(schema.ParseInput("shop@v41")); in.Kind != schema.KindDir {
+		t.Errorf("what exists as a path is %+v", in)
+	}
+	if in := must(schema.Registered("shop", "v41")); in.Kind != schema.KindRegistry || in.App != "shop" || in.Version != "v41" {
+		t.Errorf("a version is %+v", in)
+	}
+	for _, row := range [][2]string{{"", "v1"}, {"shop", ""}, {"a@b", "v1"}, {"shop", "../v1"}, {"shop", "v1@v2"}} {
+		if in, err := schema.Registered(row[0], row[1]); err == nil {
+			t.Errorf("%q is taken for %+v", row, in)
+		}
+	}
+}

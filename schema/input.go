@@ -1,7 +1,9 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -102,6 +104,9 @@ func ParseInput(text string) (Input, error) {
 	}
 	if strings.Contains(text, "://") || strings.HasPrefix(text, "git@") {
 		return in, inputError(text, "clone it, then give the clone: CLONE/.git#tag=…", "remote repositories are not read")
+	}
+	if _, err := os.Stat(base); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return in, inputError(base, "", "cannot be read: %s", plainError(err))
 	}
 	return in, inputError(base, missingHint(base), "no such file or directory")
 }
@@ -219,6 +224,16 @@ func cleanSlashPath(p string) (string, bool) {
 		return "", false
 	}
 	return clean, true
+}
+
+// Registered is an input that can only be a version in the registry.
+func Registered(app, version string) (Input, error) {
+	in := Input{}
+	if text := app + "@" + version; !in.ofRegistry(text) || in.App != app || in.Version != version {
+		return in, inputError("", "letters, digits and . _ - +", "%q is not an app and a version", text)
+	}
+	in.Text = app + "@" + version
+	return in, nil
 }
 
 func (in *Input) ofRegistry(text string) bool {

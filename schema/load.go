@@ -94,11 +94,18 @@ func Load(ctx context.Context, in Input, opts Options) (*Set, error) {
 
 // readManifest gives the manifest of an input, nil when it has none. With
 // Options.ManifestFile that file is read instead.
-func readManifest(file string, opts Options, fallback func() ([]byte, error)) (*Manifest, error) {
+func readManifest(ctx context.Context, file string, opts Options, fallback func() ([]byte, error)) (*Manifest, error) {
 	if opts.ManifestFile != "" {
-		data, err := os.ReadFile(opts.ManifestFile)
+		info, err := os.Stat(opts.ManifestFile)
 		if err != nil {
 			return nil, inputError(opts.ManifestFile, "", "cannot be read: %s", plainError(err))
+		}
+		if !info.Mode().IsRegular() { // each side reads it, and a pipe can be read once
+			return nil, inputError(opts.ManifestFile, "", "is not a regular file")
+		}
+		data, err := readFile(ctx, opts.ManifestFile, maxManifestBytes)
+		if err != nil {
+			return nil, err
 		}
 		return ParseManifest(opts.ManifestFile, data)
 	}

@@ -42,7 +42,7 @@ func openSide(ctx context.Context, in Input, opts Options) (*side, error) {
 }
 
 func (s *side) open(ctx context.Context, in Input) (err error) {
-	s.manifest, err = readManifest(s.tree.display(ManifestName), s.opts, func() ([]byte, error) {
+	s.manifest, err = readManifest(ctx, s.tree.display(ManifestName), s.opts, func() ([]byte, error) {
 		return s.tree.readFile(ctx, ManifestName)
 	})
 	if err != nil {

@@ -23,6 +23,9 @@ func (r *meshRegistry) Get(ctx context.Context, app, version string) (schema.Pus
 	if err != nil {
 		return schema.Pushed{}, unknownVersion(err, app, version)
 	}
+	if s.App != app || s.Version != version {
+		return schema.Pushed{}, fmt.Errorf("%s answered with %.80q@%.80q\n    → is that the admin API of a mesh? --admin URL or SKEWGATE_ADMIN says where it is", client.URL, s.App, s.Version)
+	}
 	return schema.Pushed{DescriptorSet: s.DescriptorSet, Manifest: []byte(s.Manifest), Digest: s.Digest}, nil
 }
 
@@ -50,5 +53,5 @@ func unknownVersion(err error, app, version string) error {
 	if errors.As(err, &e) && e.Status == 404 {
 		return fmt.Errorf("%s@%s: %w in the registry\n    → skewgate schema list shows what is registered", app, version, schema.ErrUnknown)
 	}
-	return err // the caller says what was asked for
+	return apiError(err) // the caller says what was asked for
 }

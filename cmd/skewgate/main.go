@@ -11,6 +11,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process, whatever it is at
 	env := newEnv(os.Stdin, os.Stdout, os.Stderr)
 	env.logged = logRedis
 	code := env.run(ctx, os.Args[1:])

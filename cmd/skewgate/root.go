@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -73,12 +74,32 @@ func exitCode(err error, stderr io.Writer) int {
 	var exit exitError
 	if errors.As(err, &exit) {
 		if exit.err != nil {
-			fmt.Fprintln(stderr, "skewgate: "+exit.err.Error())
+			fmt.Fprintln(stderr, "skewgate: "+plainText(exit.err.Error()))
 		}
 		return exit.code
 	}
-	fmt.Fprintln(stderr, "skewgate: "+err.Error())
+	fmt.Fprintln(stderr, "skewgate: "+plainText(err.Error()))
 	return exitUsage
+}
+
+// plainText keeps words of others (names of files, what a server answered) from
+// moving the terminal's cursor, and from being commands to a CI that reads its
+// own log: there they are lines that begin with :: or ##[.
+func plainText(s string) string {
+	lines := strings.Split(strings.ToValidUTF8(s, "\uFFFD"), "\n")
+	for i, line := range lines {
+		line = strings.Map(func(r rune) rune {
+			if r != '\t' && unicode.IsControl(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, line)
+		if start := strings.TrimSpace(line); i > 0 && (strings.HasPrefix(start, "::") || strings.HasPrefix(start, "##[")) {
+			line = "| " + line
+		}
+		lines[i] = line
+	}
+	return strings.Join(lines, "\n")
 }
 
 func newRootCommand(env *Env) *cobra.Command {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/skewgate/skewgate/admin"
 	"github.com/skewgate/skewgate/compat"
-	"github.com/skewgate/skewgate/compat/report"
 	"github.com/skewgate/skewgate/schema"
 )
 
@@ -55,7 +53,7 @@ func newSchemaPushCommand(env *Env, api *api) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&app, "app", "", "the app, where the input has no manifest")
 	f.StringVar(&version, "version", "", "the version, as its hosts and workers say it")
-	f.StringSliceVar(&opts.ProtoPath, "proto-path", nil, "directories where imports are looked up after the input")
+	f.StringArrayVar(&opts.ProtoPath, "proto-path", nil, "where imports are looked up after the input; repeatable")
 	f.StringVar(&opts.ManifestFile, "manifest", "", "instead of skewgate.yaml at the input's root")
 	_ = cmd.MarkFlagRequired("version") // the flag exists
 	return cmd
@@ -190,39 +188,32 @@ func newSchemaRetireCommand(env *Env, api *api) *cobra.Command {
 }
 
 func newSchemaDiffCommand(env *Env, api *api) *cobra.Command {
-	var format string
+	var out compatOutput
 	cmd := &cobra.Command{
 		Use: "diff APP OLD NEW", Short: "what changed between two registered versions, and who breaks", Args: cobra.ExactArgs(3),
-		Long: "diff is compat check --old APP@OLD --new APP@NEW. Exit status: 0 compatible, 1 findings, 3 a version is unknown.",
+		Long: "diff is compat check --old APP@OLD --new APP@NEW. Exit status: 0 compatible, 1 findings, 2 usage or no mesh, 3 a version is unknown.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts := schema.Options{Registry: &meshRegistry{api}}
-			var sides [2]*schema.Set
-			for i, v := range args[1:] {
-				in, err := schema.ParseInput(args[0] + "@" + v)
-				if err != nil {
+			if err := out.check(); err != nil {
+				return err
+			}
+			var sides [2]schema.Input
+			for i, version := range args[1:] {
+				var err error
+				if sides[i], err = schema.Registered(args[0], version); err != nil {
 					return err
 				}
-				sides[i], err = schema.Load(cmd.Context(), in, opts)
-				if errors.Is(err, schema.ErrUnknown) {
-					return exitError{exitUnknown, err}
-				}
-				if err != nil {
-					return apiError(err)
-				}
 			}
-			r, err := compat.Check(cmd.Context(), compat.Request{Old: sides[0], New: sides[1]})
+			pair, err := schema.LoadPair(cmd.Context(), sides[0], sides[1], schema.Options{Registry: &meshRegistry{api}})
 			if err != nil {
-				return err
+				return compatError(err)
 			}
-			if err := report.Render(env.Stdout, format, r, report.Options{Colour: colourful(env)}); err != nil {
-				return err
+			r, err := compat.Check(cmd.Context(), compat.Request{Pair: pair})
+			if err != nil {
+				return compatError(err)
 			}
-			if r.Verdict != report.Compatible {
-				return exitError{code: exitNo}
-			}
-			return nil
+			return out.write(env, r, pair.New.Manifest)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, json, sarif, junit, github, gitlab or markdown")
+	out.bind(cmd)
 	return cmd
 }
