@@ -46,8 +46,16 @@ func (o *Object) Value() any { return o.value }
 // object over, every access fails with ErrStale.
 func (o *Object) Storage() *storage.Storage { return o.store }
 
-// Fence is what a store of one's own keeps beside its values, see
-// [storage.Document]. Its zero value is given on hosts with Storage "none".
+// Document claims this object's document in a store of one's own and loads it.
+// A Save that finds another owner, or does not learn its outcome, ends this
+// activation as the host's own storage does: contexts end, answers are
+// withheld, and the next event activates anew. It is independent of Options.Storage, which may be "none".
+func (o *Object) Document(ctx context.Context, store storage.Conditional) (*storage.Document, error) {
+	a := o.act
+	return storage.Claim(ctx, store, a.s.h.storageKey(a.o.key), o.Fence(), func(err error) { a.s.told(a, err) })
+}
+
+// Fence is what a store of one's own keeps beside its values, where Document is not what it needs.
 func (o *Object) Fence() storage.Fence {
 	return storage.Fence{Token: o.act.token, Session: o.act.sid, N: o.act.n}
 }

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/skewgate/skewgate/host/storage"
+	"github.com/skewgate/skewgate/host/storage/storagetest"
 )
 
 // shelf is a store with ETags, as an object store over HTTP is one.
@@ -52,10 +54,10 @@ func (s *shelf) Store(_ context.Context, object string, data []byte, fence, vers
 func ExampleClaim() {
 	ctx, store := context.Background(), &shelf{docs: map[string]shelved{}}
 
-	old, _ := storage.Claim(ctx, store, "Cart/1", storage.Fence{Token: 7, Session: "a", N: 1})
+	old, _ := storage.Claim(ctx, store, "Cart/1", storage.Fence{Token: 7, Session: "a", N: 1}, nil)
 	fmt.Println("old owner saves:", old.Save(ctx, []byte("two apples")))
 
-	current, _ := storage.Claim(ctx, store, "Cart/1", storage.Fence{Token: 8, Session: "b", N: 1})
+	current, _ := storage.Claim(ctx, store, "Cart/1", storage.Fence{Token: 8, Session: "b", N: 1}, nil)
 	fmt.Printf("new owner finds: %s\n", current.Data())
 
 	err := old.Save(ctx, []byte("late"))
@@ -75,10 +77,10 @@ func TestDocumentClaimTable(t *testing.T) {
 		{Token: 10, Session: "a", N: 4}, {Token: 10, Session: "b", N: 9}, {Token: 9, Session: "a", N: 9},
 	} {
 		store := &shelf{docs: map[string]shelved{}}
-		if _, err := storage.Claim(t.Context(), store, "o", cur); err != nil {
+		if _, err := storage.Claim(t.Context(), store, "o", cur, nil); err != nil {
 			t.Fatal(err)
 		}
-		_, err := storage.Claim(t.Context(), store, "o", f)
+		_, err := storage.Claim(t.Context(), store, "o", f, nil)
 		if may := f.MayClaim(cur); may != (err == nil) || !may && !errors.Is(err, storage.ErrStale) {
 			t.Errorf("claim %v over %v: %v", f, cur, err)
 		}
@@ -88,7 +90,7 @@ func TestDocumentClaimTable(t *testing.T) {
 // A save of unknown outcome ends the document; the next claim finds out.
 func TestDocumentUnknownOutcome(t *testing.T) {
 	store := &shelf{docs: map[string]shelved{}}
-	d, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7, Session: "a", N: 1})
+	d, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7, Session: "a", N: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,16 +101,58 @@ func TestDocumentUnknownOutcome(t *testing.T) {
 	if err := d.Save(t.Context(), []byte("y")); !errors.Is(err, storage.ErrStale) {
 		t.Errorf("save after that: %v, want stale", err)
 	}
-	again, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7, Session: "a", N: 2})
+	again, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7, Session: "a", N: 2}, nil)
 	if err != nil || string(again.Data()) != "x" {
 		t.Errorf("claimed again: %q, %v", again.Data(), err)
 	}
 }
 
+// hashed is a store whose versions are a hash of the data alone, as ETags may be.
+type hashed struct{ *shelf }
+
+func (h hashed) version(object string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return fmt.Sprintf("%x", sha256.Sum256(h.docs[object].data))
+}
+
+func (h hashed) Load(ctx context.Context, object string) (data []byte, fence, version string, err error) {
+	if data, fence, version, err = h.shelf.Load(ctx, object); version != "" {
+		version = h.version(object)
+	}
+	return data, fence, version, err
+}
+
+func (h hashed) Store(ctx context.Context, object string, data []byte, fence, version string) (string, error) {
+	_, _, stands, err := h.shelf.Load(ctx, object)
+	if err != nil || version != "" && version != h.version(object) {
+		return "", storage.ErrPrecondition
+	}
+	if _, err := h.shelf.Store(ctx, object, data, fence, stands); err != nil {
+		return "", err
+	}
+	return h.version(object), nil
+}
+
+// Where the version is a hash of the data alone, a claim would not keep late writes of a predecessor out: it is refused.
+func TestDocumentWhoseVersionIsNotOfItsFence(t *testing.T) {
+	store := hashed{&shelf{docs: map[string]shelved{}}}
+	if _, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7, Session: "a", N: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 8, Session: "b", N: 1}, nil); !errors.Is(err, storage.ErrVersion) {
+		t.Errorf("claim over a claim: %v, want ErrVersion", err)
+	}
+}
+
+func TestShelf(t *testing.T) {
+	storagetest.RunConditional(t, func(*testing.T) storage.Conditional { return &shelf{docs: map[string]shelved{}} })
+}
+
 // A fence of somebody else's making is refused, not guessed.
 func TestDocumentWithAForeignFence(t *testing.T) {
 	store := &shelf{docs: map[string]shelved{"o": {nil, "not a fence", 1}}}
-	if _, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7}); !errors.Is(err, storage.ErrFenceFormat) {
+	if _, err := storage.Claim(t.Context(), store, "o", storage.Fence{Token: 7}, nil); !errors.Is(err, storage.ErrFenceFormat) {
 		t.Errorf("claim: %v, want ErrFenceFormat", err)
 	}
 }
