@@ -154,6 +154,8 @@ func (h *hit) misfit(rf protoreflect.FieldDescriptor) string {
 		return "text, taken for base64,"
 	case isText(w.Kind()):
 		return "what is not valid text"
+	case r.Enum() != nil && json && tokenOf(w) == quotedToken:
+		return "a number, which JSON has in quotes,"
 	case r.Enum() != nil:
 		return "a number that the enum does not list"
 	case w.Enum() != nil && json:
