@@ -94,6 +94,62 @@ func handshake(t testing.TB, addr, proto, extra string) (net.Conn, *bufio.Reader
 	return c, bufio.NewReader(c)
 }
 
+// What a client is told when the upstream ends the connection: a close frame of
+// its own comes through as it is, a death between frames is 1012, and in the middle of
+// a frame there is no place for one.
+func TestUpstreamThatGoesAway(t *testing.T) {
+	const (
+		message = "\x81\x02hi"
+		goodbye = "\x88\x02\x03\xe8" // 1000
+	)
+	for name, c := range map[string]struct {
+		says, more string
+		want       websocket.StatusCode
+	}{
+		"between two frames":       {message, "", websocket.StatusServiceRestart},
+		"before any":               {"", "", websocket.StatusServiceRestart},
+		"within a frame":           {message, "\x81\x7e\x01\x00half", -1},
+		"within the head of one":   {message, "\x81", websocket.StatusServiceRestart},
+		"with a word":              {message, goodbye, websocket.StatusNormalClosure},
+		"answering the client's":   {message, "", -1},
+		"with a word after frames": {message + message, goodbye, websocket.StatusNormalClosure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := raw(t, func(conn net.Conn, br *bufio.Reader) {
+				if _, err := http.ReadRequest(br); err != nil {
+					return
+				}
+				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n%s", c.says)
+				_, _ = br.ReadByte() // until the client has seen it
+				fmt.Fprint(conn, c.more)
+			})
+			conn, br := handshake(t, newProxy(t, up).addr, "websocket", "")
+			if res, err := http.ReadResponse(br, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatalf("%v, %v", res, err)
+			}
+			said := make([]byte, len(c.says))
+			if _, err := io.ReadFull(br, said); err != nil || string(said) != c.says {
+				t.Fatalf("%q, %v", said, err)
+			}
+			if name == "answering the client's" { // it closes without a frame of its own
+				_, _ = conn.Write([]byte("\x88\x82\x00\x00\x00\x00\x03\xe8"))
+			} else {
+				_, _ = conn.Write([]byte("\x81\x80\x00\x00\x00\x00"))
+			}
+			rest, _ := io.ReadAll(br)
+			end := string(rest)
+			switch {
+			case c.want == -1 && strings.Contains(end, "\x88"):
+				t.Errorf("a close frame in %q", end)
+			case c.want == websocket.StatusServiceRestart && end != "\x88\x02\x03\xf4":
+				t.Errorf("%q, want close 1012 and no more", end)
+			case c.want == websocket.StatusNormalClosure && end != goodbye:
+				t.Errorf("%q, want the upstream's own close and no more", end)
+			}
+		})
+	}
+}
+
 func TestOtherProtocolsAndHalfClose(t *testing.T) {
 	up := raw(t, func(c net.Conn, br *bufio.Reader) {
 		if _, err := http.ReadRequest(br); err != nil {
@@ -218,8 +274,8 @@ func TestUpstreamSocketDies(t *testing.T) {
 		t.Fatalf("%v %v", res, err)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := br.ReadByte(); err != io.EOF {
-		t.Fatalf("%v; want the end passed on", err)
+	if rest, err := io.ReadAll(br); err != nil || string(rest) != "\x88\x02\x03\xf4" {
+		t.Fatalf("%q, %v; want close 1012 and the end", rest, err)
 	}
 	c.Close()
 	<-p.results

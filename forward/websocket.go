@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +21,13 @@ var errCut = errors.New("socket is cut")
 
 // socket joins the two ends of a WebSocket frame by frame, so that it can be
 // ended between two frames with a close frame of ours (RFC 6455). Payloads are
-// not looked at: masks and extensions pass through.
+// not looked at: masks and extensions pass through. A client whose upstream
+// dies is told "service restart" as well, where TCP alone would say nothing of coming again.
 type socket struct {
 	client, up *end
 	message    func() error // before each message of the client; may be nil
+
+	closing atomic.Bool // a close frame went through, either way
 
 	mu  sync.Mutex
 	err error // why it was cut
@@ -58,7 +62,7 @@ func (s *socket) cut(why error) {
 
 // copy moves frames from src to dst until one of them ends, then sees dst off.
 func (s *socket) copy(dst, src *end, fromClient bool) int64 {
-	c := frameCopier{r: src.r, w: bufio.NewWriterSize(dst.conn, 4<<10)}
+	c := frameCopier{r: src.r, w: bufio.NewWriterSize(dst.conn, 4<<10), closing: &s.closing}
 	if fromClient {
 		c.message = s.message
 	}
@@ -69,7 +73,9 @@ func (s *socket) copy(dst, src *end, fromClient bool) int64 {
 	_ = dst.conn.SetWriteDeadline(time.Now().Add(closeGrace))
 	var ne net.Error
 	cut := c.gateErr != nil || (errors.As(err, &ne) && ne.Timeout())
-	if cut && c.between {
+	// An upstream that is gone without a word has died: the client is told to come again, as if it had said so.
+	lost := !fromClient && !s.closing.Load()
+	if (cut || lost) && c.between {
 		_, _ = c.w.Write(closeFrame(statusRestart, fromClient)) // a peer that is gone needs no goodbye
 	}
 	_ = c.w.Flush()
@@ -95,6 +101,7 @@ type frameCopier struct {
 	r       *bufio.Reader
 	w       *bufio.Writer
 	message func() error
+	closing *atomic.Bool // a close frame went through, either way
 
 	n       int64
 	between bool  // w ends at the end of a frame
@@ -114,6 +121,9 @@ func (c *frameCopier) run() error {
 			}
 		}
 		c.between = false
+		if head[0]&0x0f == 8 {
+			c.closing.Store(true)
+		}
 		if _, err := c.w.Write(head); err != nil {
 			return err
 		}
