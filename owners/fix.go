@@ -36,14 +36,16 @@ func Fix(err error) string {
 		return "grant this user what docs/ownership.md lists (\"The least that a Redis user needs\"); ACL LOG on the server names what was refused"
 	case has("READONLY"):
 		return "this is a replica: point the URL at the master, or use redis+sentinel://"
+	case has("sentinel://") && has("deadline exceeded", "i/o timeout", "all sentinels"):
+		return "no sentinel of the URL answers, or none knows a master of that name: redis-cli -h HOST -p 26379 sentinel get-master-addr-by-name MASTER"
 	case has("connection refused"):
 		return "is the server up, and are host and port right? redis-cli -h HOST -p PORT ping"
 	case has("x509:", "tls:", "certificate"):
 		return "check ca=, cert=, key= and server_name= in the URL against the server's certificates"
+	case has("CLUSTERDOWN", "MOVED ", "CROSSSLOT"):
+		return "this is a Redis Cluster, which is not supported yet: use a server that stands alone, or redis+sentinel://"
 	case has("LOADING"):
 		return "wait until it has loaded its data"
-	case has("sentinel://") && has("deadline exceeded", "i/o timeout", "all sentinels"):
-		return "no sentinel of the URL answers, or none knows a master of that name: redis-cli -h HOST -p 26379 sentinel get-master-addr-by-name MASTER"
 	case has("deadline exceeded", "i/o timeout", "EOF"):
 		return "it accepts connections but does not answer: rediss:// for a server without TLS, redis:// for one with it, or a server that hangs"
 	}

@@ -24,6 +24,7 @@ func TestWhatCannotBeOpenedIsExplained(t *testing.T) {
 		"rediss://" + server:                                               "TLS",
 		"redis://no-such-host.invalid":                                     "does not resolve",
 		fmt.Sprintf("redis+sentinel://127.0.0.1:%d/main", testenv.Port(t)): "no sentinel of the URL answers",
+		"redis://" + testenv.Redis(t, "--cluster-enabled", "yes"):          "not supported yet",
 		"redis+sentinel://" + server:                                       "redis+sentinel://host:port,host:port/MASTER",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

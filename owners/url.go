@@ -207,20 +207,22 @@ func (t Target) Redacted() string {
 }
 
 // client makes the client for control calls: short timeouts that contexts can
-// shorten, one retry (every script may be sent twice).
+// shorten, one retry (every script may be sent twice). Dialling is tried once for
+// each of them: the client's own five tries with pauses take as long as a call may,
+// and its caller would hear of a deadline instead of the refused connection.
 func (t Target) client(o Options) redis.UniversalClient {
 	if t.Master != "" {
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: t.Master, SentinelAddrs: t.Addrs,
 			SentinelUsername: t.sentinelUser, SentinelPassword: t.sentinelPassword,
 			Username: t.Username, Password: t.Password, DB: t.DB, TLSConfig: t.TLS, Dialer: o.Dial,
-			Protocol: 2, MaxRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
+			Protocol: 2, MaxRetries: 1, DialerRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
 			ContextTimeoutEnabled: true, DisableIdentity: true,
 		})
 	}
 	return redis.NewClient(&redis.Options{
 		Addr: t.Addrs[0], Username: t.Username, Password: t.Password, DB: t.DB, TLSConfig: t.TLS, Dialer: o.Dial,
-		Protocol: 2, MaxRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
+		Protocol: 2, MaxRetries: 1, DialerRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
 		ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
