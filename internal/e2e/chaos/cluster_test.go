@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skewgate/skewgate/admin"
 	"github.com/skewgate/skewgate/internal/testenv"
 )
 
@@ -18,6 +19,7 @@ type plan struct {
 	replicas int           // store.replicas
 	failover time.Duration // store.failover
 	values   string        // where values are kept; beside the pins
+	postgres string        // address of a PostgreSQL that keeps values instead; every host reaches it over a link of its own
 	lease    time.Duration // 2s
 	broken   string        // see breakHost
 	stop     string        // the point at which a host by library stops itself after SIGUSR1
@@ -31,6 +33,7 @@ type cluster struct {
 	dir      string
 	secret   string
 	xds      int
+	admin    string // URL of control's admin API
 	gateways []*gateway
 	control  *testenv.Process
 	hosts    []*objectHost
@@ -48,6 +51,7 @@ type objectHost struct {
 	upstream *testenv.Process // nil by library
 	link     *testenv.Proxy   // gateways → host
 	store    *testenv.Proxy   // host → Redis; nil when there is none
+	values   *testenv.Proxy   // host → PostgreSQL; nil when there is none
 }
 
 const meshFile = `apiVersion: skewgate/v1
@@ -84,18 +88,23 @@ func startCluster(t *testing.T, p plan) *cluster {
 	if !strings.Contains(init.Output(), "open") && !strings.Contains(init.Output(), "ready") {
 		t.Fatalf("store init: %s", init.Output())
 	}
-	c.control = c.serve("control", "control", testenv.Port(t), direct)
+	admin := testenv.Port(t)
+	c.admin = fmt.Sprintf("http://127.0.0.1:%d", admin)
+	c.control = c.serve("control", "control", testenv.Port(t), admin, direct)
 	for i := range 2 {
 		url, link := c.storeURL(true)
 		port := testenv.Port(t)
 		name := fmt.Sprintf("gateway-%d", i+1)
-		c.gateways = append(c.gateways, &gateway{c.serve(name, "gateway", port, url), fmt.Sprintf("http://127.0.0.1:%d", port), link})
+		c.gateways = append(c.gateways, &gateway{c.serve(name, "gateway", port, testenv.Port(t), url), fmt.Sprintf("http://127.0.0.1:%d", port), link})
 	}
 	for i, name := range hostNames {
 		c.hosts = append(c.hosts, c.startHost(name, i >= len(hostNames)-p.agents))
 	}
 	return c
 }
+
+// api is control's.
+func (c *cluster) api() *admin.Client { return &admin.Client{URL: c.admin, By: "chaos"} }
 
 // storeURL is the store's URL, over a link of its own where there are links.
 func (c *cluster) storeURL(linked bool) (string, *testenv.Proxy) {
@@ -111,12 +120,12 @@ func (c *cluster) storeURL(linked bool) (string, *testenv.Proxy) {
 	return "redis://" + p.Addr + params, p
 }
 
-func (c *cluster) serve(name, role string, port int, store string) *testenv.Process {
+func (c *cluster) serve(name, role string, port, admin int, store string) *testenv.Process {
 	c.t.Helper()
 	file := filepath.Join(c.dir, name+".yaml")
 	xds := c.xds
 	store, _, _ = strings.Cut(store, "?") // the file has its own keys for what follows
-	text := fmt.Sprintf(meshFile, store, c.replicas, c.failover, port, testenv.Port(c.t), xds, testenv.Port(c.t), c.lease, c.secret)
+	text := fmt.Sprintf(meshFile, store, c.replicas, c.failover, port, testenv.Port(c.t), xds, admin, c.lease, c.secret)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -128,16 +137,21 @@ func (c *cluster) startHost(name string, agent bool) *objectHost {
 	store, storeLink := c.storeURL(true)
 	listen := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
 	h := &objectHost{link: testenv.NewProxy(c.t, listen), store: storeLink}
+	values := c.values
+	if c.postgres != "" {
+		h.values = testenv.NewProxy(c.t, c.postgres)
+		values = testenv.PostgresURL(h.values.Addr)
+	}
 	if agent {
 		up, api := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t)), fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
 		h.upstream = testenv.StartProcess(c.t, "upstream of "+name, []string{roleEnv + "=upstream", "NAME=" + name, "LISTEN=" + up, "STORAGE=" + api}, os.Args[0])
 		h.Process = testenv.StartProcess(c.t, name, nil, skewgate, "agent", "--app", "chaos", "--version", "v1", "--class", "List",
 			"--upstream", "http://"+up, "--listen", listen, "--advertise", h.link.Addr, "--name", name, "--storage", api,
-			"--store", store, "--values", c.values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz")
+			"--store", store, "--values", values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz")
 		return h
 	}
 	env := []string{
-		roleEnv + "=host", "NAME=" + name, "STORE=" + store, "VALUES=" + c.values, "LISTEN=" + listen,
+		roleEnv + "=host", "NAME=" + name, "STORE=" + store, "VALUES=" + values, "LISTEN=" + listen,
 		"ADVERTISE=" + h.link.Addr, "SECRET=" + c.secret, "LEASE=" + c.lease.String(), brokenEnv + "=" + c.broken, stopEnv + "=" + c.stop,
 	}
 	h.Process = testenv.StartProcess(c.t, name, env, os.Args[0])

@@ -20,6 +20,8 @@ func TestBrokenHostIsCaught(t *testing.T) {
 		{"nothing is broken", "", mixed, history.Report.Clean},
 		{"no lease, no output gate, no fence", "lease,output,fence", mixed, func(r history.Report) bool { return len(r.Lost) > 0 && len(r.Broken) > 0 }},
 		{"no lease, no output gate", "lease,output", readersApart, func(r history.Report) bool { return len(r.Broken) > 0 && len(r.Lost) == 0 }},
+		{"nothing is broken, by sockets", "", socketsApart, history.Report.Clean},
+		{"no lease, no output gate, by sockets", "lease,output", socketsApart, func(r history.Report) bool { return len(r.Broken) > 0 && len(r.Lost) == 0 }},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +43,9 @@ func deafHost(t *testing.T, broken string, k kind) history.Report {
 	l.goOn(60)
 	deaf := l.busiest()
 	deaf.store.Cut(true)
+	if k == socketsApart { // it would hear of the host's death, and end the sockets
+		c.gateways[0].store.Cut(true)
+	}
 	c.beyond()
 	c.gateways[1].Kill()
 	c.gateways[1].Start()
@@ -48,5 +53,6 @@ func deafHost(t *testing.T, broken string, k kind) history.Report {
 	l.servedAgain("every object is served")
 	l.goOn(50)
 	deaf.store.Cut(false)
+	c.gateways[0].store.Cut(false)
 	return l.judge()
 }

@@ -20,13 +20,16 @@ var spoils = []struct {
 }
 
 // spoilEach spoils one link in every way, beyond a lease.
-func spoilEach(t *testing.T, between string, pick func(c *cluster) *testenv.Proxy) {
+func spoilEach(t *testing.T, between string, pick func(c *cluster, l *load) *testenv.Proxy) {
 	t.Parallel()
-	c := startCluster(t, plan{addr: testenv.Redis(t, durable...), agents: 1})
+	spoilIn(t, startCluster(t, plan{addr: testenv.Redis(t, durable...), agents: 1}), between, pick)
+}
+
+func spoilIn(t *testing.T, c *cluster, between string, pick func(c *cluster, l *load) *testenv.Proxy) {
 	var scenarios []scenario
 	for _, s := range spoils {
 		scenarios = append(scenarios, scenario{between + " " + s.name, func(c *cluster, l *load) {
-			link := pick(c)
+			link := pick(c, l)
 			s.begin(link)
 			c.beyond()
 			s.end(link)
@@ -36,17 +39,17 @@ func spoilEach(t *testing.T, between string, pick func(c *cluster) *testenv.Prox
 }
 
 func TestLinkOfAHost(t *testing.T) {
-	spoilEach(t, "the link from the gateways to a host", func(c *cluster) *testenv.Proxy { return c.hosts[0].link })
+	spoilEach(t, "the link from the gateways to a host", func(c *cluster, l *load) *testenv.Proxy { return l.involve(c.hosts[0]).link })
 }
 
 func TestLinkOfAHostToItsStore(t *testing.T) {
-	spoilEach(t, "the link from a host to the store", func(c *cluster) *testenv.Proxy { return c.hosts[0].store })
+	spoilEach(t, "the link from a host to the store", func(c *cluster, l *load) *testenv.Proxy { return l.involve(c.hosts[0]).store })
 }
 
 func TestLinkOfAnAgentToItsStore(t *testing.T) {
-	spoilEach(t, "the link from an agent to the store", func(c *cluster) *testenv.Proxy { return c.hosts[2].store })
+	spoilEach(t, "the link from an agent to the store", func(c *cluster, l *load) *testenv.Proxy { return l.involve(c.hosts[2]).store })
 }
 
 func TestLinkOfAGatewayToItsStore(t *testing.T) {
-	spoilEach(t, "the link from a gateway to the store", func(c *cluster) *testenv.Proxy { return c.gateways[0].store })
+	spoilEach(t, "the link from a gateway to the store", func(c *cluster, _ *load) *testenv.Proxy { return c.gateways[0].store })
 }

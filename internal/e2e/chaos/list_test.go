@@ -23,10 +23,12 @@ import (
 //	POST /lists/ID/append?v=N  the list with N at its end
 //	GET  /lists/ID/            the list, from memory
 //	GET  /lists/ID/?stored=1   the list, from storage
+//	GET  /lists/ID/socket      a WebSocket, see talk
 //
 // It reads, dawdles, and writes, so that two who run at once would lose something.
 type list struct {
-	name   string // of the host
+	name   string     // of the host
+	turn   sync.Mutex // held by a message of a socket
 	mu     sync.Mutex
 	values []int
 }
@@ -59,28 +61,18 @@ func readValues(ctx context.Context, st values) ([]int, error) {
 
 func (l *list) serve(w http.ResponseWriter, r *http.Request, st values) {
 	w.Header().Set("Served-By", l.name)
-	l.mu.Lock()
-	now := append([]int(nil), l.values...)
-	l.mu.Unlock()
-	var err error
+	now, err := l.now(), error(nil)
 	switch {
+	case strings.HasSuffix(r.URL.Path, "/socket"):
+		l.talk(w, r, st)
+		return
 	case strings.HasSuffix(r.URL.Path, "/append"):
 		var v int
 		if v, err = strconv.Atoi(r.URL.Query().Get("v")); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		time.Sleep(rand.N(8 * time.Millisecond))
-		now = append(now, v)
-		var b []byte
-		if b, err = json.Marshal(now); err == nil {
-			err = st.put(r.Context(), b)
-		}
-		if err == nil {
-			l.mu.Lock()
-			l.values = now
-			l.mu.Unlock()
-		}
+		now, err = l.append(r.Context(), st, v)
 	case r.URL.Query().Has("stored"):
 		now, err = readValues(r.Context(), st)
 	}
@@ -89,6 +81,31 @@ func (l *list) serve(w http.ResponseWriter, r *http.Request, st values) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(now) // the reader is gone
+}
+
+// now is the list, from memory.
+func (l *list) now() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]int(nil), l.values...)
+}
+
+// append reads, dawdles, and writes.
+func (l *list) append(ctx context.Context, st values, v int) ([]int, error) {
+	now := l.now()
+	time.Sleep(rand.N(8 * time.Millisecond))
+	now = append(now, v)
+	b, err := json.Marshal(now)
+	if err == nil {
+		err = st.put(ctx, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.values = now
+	return now, nil
 }
 
 // inHost keeps a list in the host library's storage.

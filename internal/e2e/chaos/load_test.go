@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,7 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
+	"github.com/skewgate/skewgate/admin"
 	"github.com/skewgate/skewgate/internal/e2e/history"
+	"github.com/skewgate/skewgate/owners"
 )
 
 const (
@@ -37,13 +42,16 @@ type load struct {
 	names  []string
 	kind   kind
 	client *http.Client
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	// upgrader has no timeout: a socket may live for long.
+	upgrader *http.Client
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex
 	served map[string]time.Duration // by object: when the last acknowledged operation was called
 	owner  map[string]string        // by object: the host that answered last
 	strays map[string]int           // answers that nobody promised
+	closes map[websocket.StatusCode]int
 	oks    atomic.Int64
 }
 
@@ -53,6 +61,8 @@ type kind int
 const (
 	mixed        kind = iota // all of it
 	fromStorage              // reads go to storage, never to memory
+	sockets                  // each client has a socket
+	socketsApart             // likewise, divided like readersApart
 	readersApart             // half the clients read memory through the first gateway, half append through the second
 )
 
@@ -68,7 +78,12 @@ func (c *cluster) startLoad(t *testing.T, k kind) *load {
 				MaxIdleConnsPerHost: objects * clientsPerObject, DialContext: (&net.Dialer{Timeout: time.Second}).DialContext,
 			},
 		},
-		served: map[string]time.Duration{}, owner: map[string]string{}, strays: map[string]int{},
+		served: map[string]time.Duration{}, owner: map[string]string{}, strays: map[string]int{}, closes: map[websocket.StatusCode]int{},
+	}
+	l.upgrader = &http.Client{Transport: l.client.Transport}
+	work := l.run
+	if k == sockets || k == socketsApart {
+		work = l.converse
 	}
 	prefix := rand.Uint32()
 	for i := range objects {
@@ -77,7 +92,7 @@ func (c *cluster) startLoad(t *testing.T, k kind) *load {
 	t.Cleanup(l.stop)
 	for i, object := range l.names {
 		for j := range clientsPerObject {
-			l.wg.Go(func() { l.run(ctx, i*clientsPerObject+j, object) })
+			l.wg.Go(func() { work(ctx, i*clientsPerObject+j, object) })
 		}
 	}
 	l.servedAgain("every object is served")
@@ -95,7 +110,7 @@ func (l *load) run(ctx context.Context, client int, object string) {
 	at := client
 	for ctx.Err() == nil {
 		value := 0
-		if l.kind == readersApart && client%2 == 1 || l.kind != readersApart && rand.IntN(5) < 3 {
+		if l.appends(client) {
 			value = l.rec.Value()
 		}
 		op, reached := l.do(client, object, value, l.c.gateways[at%len(l.c.gateways)])
@@ -109,6 +124,14 @@ func (l *load) run(ctx context.Context, client int, object string) {
 		}
 		time.Sleep(pause)
 	}
+}
+
+// appends says whether the client's next operation is an append.
+func (l *load) appends(client int) bool {
+	if l.kind == readersApart || l.kind == socketsApart {
+		return client%2 == 1
+	}
+	return rand.IntN(5) < 3
 }
 
 // do makes one operation. reached says that the gateway answered at all.
@@ -143,13 +166,18 @@ func (l *load) do(client int, object string, value int, gw *gateway) (op history
 	op.Via += "→" + resp.Header.Get("Served-By")
 	op.Outcome = l.outcome(resp.StatusCode, body, &op.List)
 	if op.Outcome == history.OK {
-		l.oks.Add(1)
-		l.mu.Lock()
-		l.served[object] = max(l.served[object], op.Call)
-		l.owner[object] = resp.Header.Get("Served-By")
-		l.mu.Unlock()
+		l.answered(op, resp.Header.Get("Served-By"))
 	}
 	return op, true
+}
+
+// answered notes an acknowledged operation.
+func (l *load) answered(op history.Op, by string) {
+	l.oks.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.served[op.Object] = max(l.served[op.Object], op.Call)
+	l.owner[op.Object] = by
 }
 
 // refusals are the codes of errors that promise that nothing was executed
@@ -220,6 +248,26 @@ func (l *load) busiest() *objectHost {
 	}
 	l.t.Logf("%s serves %d of %d objects", best.Name, n[best.Name], len(l.names))
 	return best
+}
+
+// involve makes sure that a host serves an object of this load: which ones do is the hash's choice.
+func (l *load) involve(h *objectHost) *objectHost {
+	l.t.Helper()
+	serves := func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.Contains(slices.Collect(maps.Values(l.owner)), h.Name)
+	}
+	if serves() {
+		return h
+	}
+	k := owners.Key{Class: "List", ID: l.names[0]}
+	eventually(l.t, k.String()+" is moved to "+h.Name, recovery, func() bool {
+		_, err := l.c.api().MoveObject(l.t.Context(), k, admin.ObjectMove{Host: h.Name, Now: true})
+		return err == nil
+	})
+	eventually(l.t, h.Name+" serves an object", recovery, serves)
+	return h
 }
 
 // outcomes counts what was not acknowledged so far.

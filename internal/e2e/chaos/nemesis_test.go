@@ -17,6 +17,18 @@ import (
 // choice of faults (not their exact timing), SKEWGATE_CHAOS_TIME makes it longer.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
+	server := testenv.StartRedis(t, durable...)
+	tormented(t, plan{addr: server.Addr, agents: 1}, onStore("the store", server))
+}
+
+// TestNemesisOfValues does the same while values are in PostgreSQL.
+func TestNemesisOfValues(t *testing.T) {
+	t.Parallel()
+	redis, postgres := testenv.StartRedis(t, durable...), testenv.Postgres(t)
+	tormented(t, plan{addr: redis.Addr, postgres: postgres.Addr, agents: 1}, onStore("the store", redis), onStore("PostgreSQL", postgres))
+}
+
+func tormented(t *testing.T, p plan, stores ...*victim) {
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SKEWGATE_CHAOS_SEED"), fmt.Sprint(rand.Uint32())), 10, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -25,10 +37,9 @@ func TestNemesis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := testenv.StartRedis(t, durable...)
-	c := startCluster(t, plan{addr: server.Addr, agents: 1})
+	c := startCluster(t, p)
 	l := c.startLoad(t, mixed)
-	n := &nemesis{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), victims: c.victims(server)}
+	n := &nemesis{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), victims: append(stores, c.victims()...)}
 	t.Logf("SKEWGATE_CHAOS_SEED=%d", seed)
 	for end := time.Now().Add(lasts); time.Now().Before(end); {
 		n.act()
@@ -61,6 +72,15 @@ func onProcess(p *testenv.Process) *victim {
 	return &victim{name: p.Name, process: p, hurts: []hurt{{"killed", p.Kill, p.Start}, {"stopped", p.Pause, p.Resume}}}
 }
 
+func onStore(name string, s interface {
+	Kill()
+	Start()
+	Pause()
+	Resume()
+}) *victim {
+	return &victim{name: name, hurts: []hurt{{"killed", s.Kill, s.Start}, {"stopped", s.Pause, s.Resume}}}
+}
+
 func onLink(name string, p *testenv.Proxy) *victim {
 	v := &victim{name: name}
 	for _, s := range spoils {
@@ -69,17 +89,17 @@ func onLink(name string, p *testenv.Proxy) *victim {
 	return v
 }
 
-// victims are the processes, the links and the store.
-func (c *cluster) victims(server *testenv.RedisServer) []*victim {
-	all := []*victim{
-		{name: "the store", hurts: []hurt{{"killed", server.Kill, server.Start}, {"stopped", server.Pause, server.Resume}}},
-		onProcess(c.control),
-	}
+// victims are the processes and the links.
+func (c *cluster) victims() []*victim {
+	all := []*victim{onProcess(c.control)}
 	for _, g := range c.gateways {
 		all = append(all, onProcess(g.Process), onLink(g.Name+" to store", g.store))
 	}
 	for _, h := range c.hosts {
 		all = append(all, onProcess(h.Process), onLink("gateways to "+h.Name, h.link), onLink(h.Name+" to store", h.store))
+		if h.values != nil {
+			all = append(all, onLink(h.Name+" to its values", h.values))
+		}
 		if h.upstream != nil {
 			all = append(all, onProcess(h.upstream))
 		}

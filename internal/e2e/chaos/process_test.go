@@ -60,16 +60,16 @@ func TestProcessFaults(t *testing.T) {
 		{"a gateway stands still", func(c *cluster, l *load) { stopped(c, l, c.gateways[0].Process) }},
 		{"a host is killed", func(c *cluster, l *load) { killed(l, l.busiest().Process) }},
 		{"a host stands still", func(c *cluster, l *load) { stopped(c, l, l.busiest().Process) }},
-		{"an agent is killed", func(c *cluster, l *load) { killed(l, c.hosts[agent].Process) }},
-		{"an agent stands still", func(c *cluster, l *load) { stopped(c, l, c.hosts[agent].Process) }},
+		{"an agent is killed", func(c *cluster, l *load) { killed(l, l.involve(c.hosts[agent]).Process) }},
+		{"an agent stands still", func(c *cluster, l *load) { stopped(c, l, l.involve(c.hosts[agent]).Process) }},
 		{"an upstream is killed", func(c *cluster, l *load) {
-			up := c.hosts[agent].upstream
+			up := l.involve(c.hosts[agent]).upstream
 			up.Kill()
 			l.goOn(60)
 			up.Start()
 		}},
 		{"an upstream stands still", func(c *cluster, l *load) {
-			up := c.hosts[agent].upstream
+			up := l.involve(c.hosts[agent]).upstream
 			up.Pause()
 			c.beyond()
 			up.Resume()

@@ -3,6 +3,7 @@ package chaos
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -62,21 +63,78 @@ func TestReplicaFaults(t *testing.T) {
 // then two copies are not to be had, and nothing is renewed.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	set := testenv.Sentinel(t, 2, 3)
-	c := startCluster(t, plan{url: set.URL(), replicas: 2, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1})
-	failover := func(away, back func(*testenv.RedisServer)) func(*cluster, *load) {
-		return func(c *cluster, l *load) {
-			old := set.Master()
-			away(old)
-			eventually(l.t, "the sentinels have another master", recovery, func() bool { m := set.Master(); return m != nil && m != old })
-			back(old)
-			eventually(l.t, "the old master follows the new one", recovery, func() bool { return set.Master().Info("connected_slaves") == "2" })
+	failover := startFailover(t, 2)
+	faultsOf(t, failover.c, []scenario{
+		{"the master is killed", failover.with((*testenv.RedisServer).Kill, (*testenv.RedisServer).Start, nil)},
+		{"the master stands still", failover.with((*testenv.RedisServer).Pause, (*testenv.RedisServer).Resume, nil)},
+	})
+}
+
+// TestSentinelFailoverOfOneReplica is what the docs recommend: one replica, replicas: 1.
+func TestSentinelFailoverOfOneReplica(t *testing.T) {
+	t.Parallel()
+	failover := startFailover(t, 1)
+	faultsOf(t, failover.c, []scenario{
+		{"the master is killed", failover.with((*testenv.RedisServer).Kill, (*testenv.RedisServer).Start, nil)},
+		{"the master stands still", failover.with((*testenv.RedisServer).Pause, (*testenv.RedisServer).Resume, nil)},
+	})
+}
+
+// TestSentinelFailoverMeetsAFrozenProcess has a host, an agent or a gateway
+// stand still from before the failover until after it: what they knew of the old
+// master, and what they had sent to it, must not count at the new one.
+func TestSentinelFailoverMeetsAFrozenProcess(t *testing.T) {
+	t.Parallel()
+	failover := startFailover(t, 1)
+	faultsOf(t, failover.c, []scenario{
+		{"a host and a gateway, the master is killed", failover.with((*testenv.RedisServer).Kill, (*testenv.RedisServer).Start, func(c *cluster, l *load) []*testenv.Process {
+			return []*testenv.Process{l.busiest().Process, c.gateways[0].Process}
+		})},
+		{"an agent, the master stands still", failover.with((*testenv.RedisServer).Pause, (*testenv.RedisServer).Resume, func(c *cluster, l *load) []*testenv.Process {
+			return []*testenv.Process{l.involve(c.hosts[2]).Process}
+		})},
+	})
+}
+
+// failover is a cluster on a store that Sentinel watches.
+type failover struct {
+	c        *cluster
+	set      *testenv.RedisSentinel
+	replicas int
+}
+
+func startFailover(t *testing.T, replicas int) *failover {
+	set := testenv.Sentinel(t, replicas, 3)
+	return &failover{startCluster(t, plan{url: set.URL(), replicas: replicas, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1}), set, replicas}
+}
+
+// with loses the master until another one has taken over, and gives it back as
+// a replica. Those whom frozen names stand still meanwhile, and until every object is served without them.
+func (f *failover) with(away, back func(*testenv.RedisServer), frozen func(*cluster, *load) []*testenv.Process) func(*cluster, *load) {
+	return func(c *cluster, l *load) {
+		var still []*testenv.Process
+		if frozen != nil {
+			still = frozen(c, l)
+		}
+		for _, p := range still {
+			p.Pause()
+		}
+		var old *testenv.RedisServer
+		eventually(l.t, "the sentinels know a master", recovery, func() bool { old = f.set.Master(); return old != nil })
+		away(old)
+		eventually(l.t, "the sentinels have another master", recovery, func() bool { m := f.set.Master(); return m != nil && m != old })
+		back(old)
+		eventually(l.t, "the old master follows the new one", recovery, func() bool {
+			m := f.set.Master()
+			return m != nil && m.Info("connected_slaves") == strconv.Itoa(f.replicas)
+		})
+		if still != nil {
+			l.servedAgain("every object is served after the failover")
+		}
+		for _, p := range still {
+			p.Resume()
 		}
 	}
-	faultsOf(t, c, []scenario{
-		{"the master is killed", failover((*testenv.RedisServer).Kill, (*testenv.RedisServer).Start)},
-		{"the master stands still", failover((*testenv.RedisServer).Pause, (*testenv.RedisServer).Resume)},
-	})
 }
 
 // TestStoreForgets loses the data of the ownership store; the objects' values
