@@ -13,9 +13,9 @@ import (
 	"github.com/skewgate/skewgate/wire"
 )
 
-func releaseBody(k owners.Key, r route, mode string, deadline time.Duration) io.ReadCloser {
+func releaseBody(k owners.Key, r route, mode string, deadline time.Duration, to string) io.ReadCloser {
 	b, err := json.Marshal(wire.ReleaseRequest{
-		Object: k.String(), Session: r.sid, Token: r.token, Mode: mode, Deadline: wire.Seconds(deadline),
+		Object: k.String(), Session: r.sid, Token: r.token, Mode: mode, Deadline: wire.Seconds(deadline), To: to,
 	})
 	if err != nil {
 		panic(err) // strings and numbers
@@ -208,7 +208,8 @@ func (w *world) cordon(d dice) {
 	})
 }
 
-// moves asks for releases: of what is owned, now or when idle, twice now and then, late now and then.
+// moves asks for releases: of what is owned, now or when idle, twice now and
+// then, late now and then, half of them to a host that is named.
 func (w *world) moves(stop <-chan struct{}) {
 	if !w.c.has("moves") {
 		return
@@ -228,16 +229,26 @@ func (w *world) moves(stop <-chan struct{}) {
 			again = d.span(0, 2*time.Second)
 			w.check.faulted("late-release", k.String())
 		}
+		named := d.IntN(2 * hosts)
 		w.wg.Go(func() {
 			r, ok := g.route(k)
 			if !ok {
 				return
 			}
 			w.check.faulted("move", k.String())
-			if again >= 0 {
-				w.later(again, func() { g.release(k, r, mode, deadline) })
+			to := ""
+			if all, _ := g.watcher.Snapshot(); named < len(all) {
+				if to = byName(all)[named].ID; to == r.sid {
+					to = ""
+				}
 			}
-			g.release(k, r, mode, deadline)
+			if to != "" {
+				w.check.faulted("move-to", k.String())
+			}
+			if again >= 0 {
+				w.later(again, func() { g.release(k, r, mode, deadline, to) })
+			}
+			g.release(k, r, mode, deadline, to)
 		})
 	})
 }

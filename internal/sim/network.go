@@ -182,13 +182,13 @@ func (g *proxy) forge(k owners.Key) {
 		g.w.wg.Go(func() {
 			g.deliver(context.Background(), g.stamped(k, r, http.MethodGet, "http://"+r.addr+"/?id=forged"), r.addr)
 		})
-		g.release(k, r, wire.ReleaseNow, time.Second)
+		g.release(k, r, wire.ReleaseNow, time.Second, "")
 	})
 }
 
-// release is what a mover sends.
-func (g *proxy) release(k owners.Key, r route, mode string, deadline time.Duration) {
+// release is what a mover sends; to is the session that shall own the object next, or "".
+func (g *proxy) release(k owners.Key, r route, mode string, deadline time.Duration, to string) {
 	req := g.stamped(k, r, http.MethodPost, "http://"+r.addr+wire.PathRelease)
-	req.Body, req.ContentLength = releaseBody(k, r, mode, deadline), -1
+	req.Body, req.ContentLength = releaseBody(k, r, mode, deadline, to), -1
 	g.deliver(context.Background(), req, r.addr)
 }
