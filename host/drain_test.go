@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/internal/testmesh"
 	"github.com/skewgate/skewgate/owners"
 )
@@ -35,7 +38,8 @@ func drainHandsOver(t *testing.T, m *testmesh.Mesh, begin func(*testmesh.Mesh, *
 	tr.moved = true
 	enter, leave := make(chan string, 10), make(chan struct{})
 	hold := func(*http.Request) { enter <- ""; <-leave }
-	one := m.Start("one", counting("one", hold), renewsOften, faulty(tr, nil))
+	link := testenv.NewProxy(t, strings.TrimPrefix(m.URL, "redis://"))
+	one := m.Start("one", counting("one", hold), renewsOften, faulty(tr, nil), func(o *host.Options) { o.Store = "redis://" + link.Addr })
 	var keys []owners.Key
 	for _, id := range []string{"1", "2", "3", "4"} {
 		keys = append(keys, key(id))
@@ -45,10 +49,17 @@ func drainHandsOver(t *testing.T, m *testmesh.Mesh, begin func(*testmesh.Mesh, *
 	m.Start("two", counting("two", nil), faulty(tr, nil))
 	held := m.Later(keys[0], "POST", "/add?hold=1")
 	<-enter
+	// The store says draining before the host has heard the answer and begun to
+	// release; what is active there is served there until then. The link makes that time long.
+	link.Delay(20 * time.Millisecond)
 	begin(m, one, unused.SID)
 	m.Until("it drains", func() bool {
 		s, ok, err := m.Store.Session(t.Context(), unused.SID)
-		return err == nil && ok && s.State == owners.Draining
+		if err != nil || !ok || s.State != owners.Draining {
+			return false
+		}
+		a, err := m.Active(one.Addr, unused.SID)
+		return err == nil && !slices.ContainsFunc(a.Objects, func(o host.ActiveObject) bool { return o.State == "ready" })
 	})
 	var wg sync.WaitGroup
 	for _, k := range append(keys, key("unused")) {
