@@ -1,6 +1,7 @@
 // Command newpin measures how fast objects that nobody owns get an owner,
-// beside what one would use instead: a lock script run by hand, redsync and
-// redislock, each on a Redis server of its own, in turns.
+// beside two scripts run by hand with go-redis (the one that the store of owners
+// runs, which shows what the library costs, and the least that a lock needs), and
+// beside redsync and redislock; each on a Redis server of its own, in turns.
 //
 //	bench/run.sh newpin -rounds 5 -for 1s -c 1,16,256
 package main
@@ -10,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,7 +41,7 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string) error
 		name string
 		make func(context.Context, *rig.Redis) (func(context.Context, string) error, error)
 	}{
-		{"EVALSHA, lock script", bare}, {"skewgate", pins}, {"redsync", redsyncLock}, {"redislock", redislockLock},
+		{"EVALSHA, acquire script", bareAcquire}, {"skewgate", pins}, {"EVALSHA, lock script", bareLock}, {"redsync", redsyncLock}, {"redislock", redislockLock},
 	}
 	for _, text := range at {
 		c, err := strconv.Atoi(text)
@@ -75,8 +77,8 @@ func run(ctx context.Context, rounds int, span time.Duration, at []string) error
 	return nil
 }
 
-// bare is the least that a lock on Redis costs: one script, one key, no token, no epoch, no session.
-func bare(ctx context.Context, r *rig.Redis) (func(context.Context, string) error, error) {
+// bareLock is the least that a lock on Redis costs: one script, one key, no token, no epoch, no session.
+func bareLock(ctx context.Context, r *rig.Redis) (func(context.Context, string) error, error) {
 	sha, err := r.Client.ScriptLoad(ctx, `if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end return 0`).Result()
 	return func(ctx context.Context, id string) error {
 		n, err := r.Client.EvalSha(ctx, sha, []string{"lock:Cart/" + id}, "b5f4c1f8e3a0427b9a3d7c6e5f4d3c2b", 60000).Int()
@@ -87,19 +89,46 @@ func bare(ctx context.Context, r *rig.Redis) (func(context.Context, string) erro
 	}, err
 }
 
-func pins(ctx context.Context, r *rig.Redis) (func(context.Context, string) error, error) {
-	store, err := owners.Open(ctx, owners.Options{URL: r.URL()})
+// bareAcquire is the script of owners without the library around it: nothing is checked before, nothing is decoded after.
+func bareAcquire(ctx context.Context, r *rig.Redis) (func(context.Context, string) error, error) {
+	_, sid, err := openStore(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	src, err := os.ReadFile(filepath.Join("owners", "scripts", "acquire.lua"))
+	if err != nil {
+		return nil, fmt.Errorf("run it at the top of the repository: %w", err)
+	}
+	sha, err := r.Client.ScriptLoad(ctx, string(src)).Result()
+	return func(ctx context.Context, id string) error {
+		keys := []string{"{p0}:pin:Cart/" + id, "{p0}:epoch", "{p0}:sess:" + sid, "{p0}:sess:" + sid}
+		v, err := r.Client.EvalSha(ctx, sha, keys, "0", "", sid, "0").Slice()
+		if err == nil && v[0] != "won" {
+			err = fmt.Errorf("%s: %v", id, v)
+		}
+		return err
+	}, err
+}
+
+// openStore opens the store on r, with one host.
+func openStore(ctx context.Context, r *rig.Redis) (*owners.Store, string, error) {
+	store, err := owners.Open(ctx, owners.Options{URL: r.URL()})
+	if err != nil {
+		return nil, "", err
+	}
 	context.AfterFunc(ctx, func() { _ = store.Close() })
 	if err := store.Init(ctx); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	sid := owners.NewSID()
 	_, err = store.Register(ctx, owners.Registration{
 		SID: sid, Addr: "10.0.0.1:9001", Name: "host-1", App: "shop", Version: "v42", Classes: []string{"Cart"}, Lease: 30 * time.Second, Ready: true,
 	})
+	return store, sid, err
+}
+
+func pins(ctx context.Context, r *rig.Redis) (func(context.Context, string) error, error) {
+	store, sid, err := openStore(ctx, r)
 	return func(ctx context.Context, id string) error {
 		_, won, err := store.Acquire(ctx, owners.Acquire{Key: owners.Key{Class: "Cart", ID: id}, SID: sid})
 		if err == nil && !won {
