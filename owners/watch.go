@@ -45,10 +45,14 @@ type sighting struct {
 // maxSuspects bounds how many missing sessions are looked after at a time.
 const maxSuspects = 10000
 
-// Bounds of the poll period, which is a fifteenth of the shortest lease seen.
+// Bounds of the poll period, which is a fifteenth of the shortest lease seen. A
+// renewal is seen up to a period late, and a death that much later; where
+// there are few sessions to read it is therefore no longer than fewPoll.
 const (
-	minPoll = 50 * time.Millisecond
-	maxPoll = time.Second
+	minPoll     = 50 * time.Millisecond
+	maxPoll     = time.Second
+	fewPoll     = 500 * time.Millisecond
+	fewSessions = 100
 )
 
 // NewWatcher makes a watcher; Run polls until ctx ends. id is unique among the watchers of the store.
@@ -303,6 +307,9 @@ func (w *Watcher) publish(v view, now time.Duration) {
 	}
 	w.sessions, w.readAt, w.hasRead = next, now, true
 	w.poll = maxPoll
+	if n := len(v.index); 0 < n && n <= fewSessions {
+		w.poll = fewPoll
+	}
 	known := make(map[string]bool, len(next)+len(v.missing))
 	for _, s := range next {
 		known[s.ID] = !s.State.Final()

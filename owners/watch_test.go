@@ -210,3 +210,39 @@ func TestPartialReadKeepsTheRest(t *testing.T) {
 		t.Errorf("sessions are %v", s)
 	}
 }
+
+// How soon a watcher looks again:
+//
+//	no session                    1 s
+//	up to 100                     a fifteenth of the shortest lease, 50 ms to 500 ms
+//	more                          the same, but to 1 s
+func TestPollPeriod(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		sessions int
+		shortest time.Duration
+		want     time.Duration
+	}{
+		{0, 0, time.Second},
+		{1, 15 * time.Second, 500 * time.Millisecond},
+		{1, 3 * time.Second, 200 * time.Millisecond},
+		{1, MinLease, MinLease / 15},
+		{1, MinLease / 2, 50 * time.Millisecond}, // of another version
+		{fewSessions, 15 * time.Second, 500 * time.Millisecond},
+		{fewSessions + 1, 15 * time.Second, time.Second},
+		{fewSessions + 1, 3 * time.Second, 200 * time.Millisecond},
+	} {
+		var v view
+		for i := range c.sessions {
+			s := Session{ID: NewSID(), State: Live, Lease: c.shortest}
+			if i > 0 {
+				s.Lease = longest * 100
+			}
+			v.index, v.sessions = append(v.index, s.ID), append(v.sessions, s)
+		}
+		w.watcher.publish(v, w.now)
+		if got := w.watcher.poll; got != c.want {
+			t.Errorf("%d sessions, the shortest lease %v: %v, want %v", c.sessions, c.shortest, got, c.want)
+		}
+	}
+}

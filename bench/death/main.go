@@ -9,6 +9,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -100,6 +101,7 @@ func round(ctx context.Context, o options) (r result, err error) {
 	if err := m.Redis.Client.ConfigResetStat(ctx).Err(); err != nil {
 		return r, err
 	}
+	time.Sleep(rand.N(o.lease / 4)) // at any moment between two renewals
 	var atFirst [4]time.Duration
 	start := time.Now()
 	victim.Kill()
