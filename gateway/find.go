@@ -65,6 +65,10 @@ func (pinned) refused(ctx context.Context, c *call, t *Target, ref wire.Refusal,
 		if c.g.over.first(t.SID) {
 			c.g.pins.orphan(t.SID)
 		}
+		if !c.hold.orphan { // the object is free, as far as we know: once, for the store may know better
+			c.hold.orphan = true
+			return c.hold.check(ctx, why)
+		}
 	case c.hold.refusals == 0 || !c.hold.e.fresh(rereadUnreachable):
 		c.hold.e.drop(t, 0)
 	} // else: the store said just now, and again, that this host owns the object; the connection is tried again, not the store

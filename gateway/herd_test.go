@@ -14,6 +14,7 @@ import (
 	"github.com/skewgate/skewgate/gateway/routing"
 	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/owners"
+	"github.com/skewgate/skewgate/wire"
 )
 
 // herd sends one request for each id at once and gives the codes of the answers, "200" for a good one.
@@ -140,6 +141,28 @@ type word struct {
 func (w *word) Suspect(string) {}
 
 func (w *word) Snapshot() ([]owners.Session, time.Duration) { return *w.live.Load(), 0 }
+
+// Who finds out that the session of an unreachable host is over takes the
+// object at once, however often it has been refused before; not again and
+// again, where the store says otherwise than the watcher.
+func TestOrphanIsTakenWithoutAWait(t *testing.T) {
+	w := new(word)
+	w.live.Store(new([]owners.Session))
+	m := newMesh(t, func(_ *mesh, o *Options) { o.Watcher = w })
+	k, gone := owners.Key{Class: "Cart", ID: "1"}, &Target{Addr: "127.0.0.1:1", SID: owners.NewSID(), Token: 1}
+	e := m.gw.pins.entry(k)
+	c := &call{g: m.gw, key: k, ev: new(Event), hold: hold{g: m.gw, e: e, limits: withDefaultLimits(routing.Limits{}), refusals: 5}}
+	for waits := range 3 {
+		e.target.Store(gone)
+		if err := (pinned{}).refused(t.Context(), c, gone, wire.Refusal{}, &waitError{code: wire.NoHost, why: "unreachable"}); err != nil {
+			t.Fatal(err)
+		}
+		if c.hold.waits != waits || e.target.Load() != nil {
+			t.Errorf("after %d refusals it has waited %d times, and goes to %v", waits+1, c.hold.waits, e.target.Load())
+		}
+	}
+	c.hold.settled()
+}
 
 // A host that is gone keeps its objects until its lease has passed. Requests
 // wait for that, and do not read its pins again and again; once its session is

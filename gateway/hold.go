@@ -67,6 +67,7 @@ type hold struct {
 	waited   time.Duration
 	last     *waitError // why it waited last: what a wait for the store's answer goes on from
 	probe    *probe     // while this request is the one that probes
+	orphan   bool       // it has found out that its object's host is gone, and did not wait to take the object
 }
 
 // refused counts a refusal of the gate (or a host that could not be reached)
