@@ -1,7 +1,8 @@
-// Command newpin measures how fast objects that nobody owns get an owner,
-// beside two scripts run by hand with go-redis (the one that the store of owners
-// runs, which shows what the library costs, and the least that a lock needs), and
-// beside redsync and redislock; each on a Redis server of its own, in turns.
+// Command newpin measures how fast objects that nobody owns get an owner, beside scripts run by hand, redsync and redislock.
+//
+// Of the scripts by hand (go-redis, nothing around it) one is the script that
+// the store of owners runs, which shows what the library costs, the other the
+// least that a lock needs. Each contender has a Redis server of its own; they take turns.
 //
 //	bench/run.sh newpin -rounds 5 -for 1s -c 1,16,256
 package main
