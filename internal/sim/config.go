@@ -42,7 +42,7 @@ type Weakness struct {
 	SameRun  bool        // nobody can tell that another server answers
 	NoFence  bool        // every activation has the same fence
 	Repeat   bool        // a write of unknown outcome is sent again
-	Patient  bool        // whoever waits for storage waits for three seconds longer
+	Patient  bool        // whoever waits for storage in vain waits for nine seconds longer
 	TTL      bool        // sessions die by the store's clock
 	NoHold   bool        // the epoch opens as soon as it has begun
 	NoCaps   bool        // gateways hold as much as comes

@@ -74,7 +74,7 @@ type patient struct{ storage.Driver }
 func (p patient) Write(ctx context.Context, o string, f storage.Fence, b storage.Batch) error {
 	err := p.Driver.Write(ctx, o, f, b)
 	if errors.Is(err, storage.ErrUnknown) {
-		time.Sleep(3 * time.Second)
+		time.Sleep(9 * time.Second)
 	}
 	return err
 }
