@@ -57,6 +57,8 @@ var constraintCases = []constraintCase{
 	on("string a = 1", "min_len to len", "string.min_len = 2", "string.len = 3", `{"a":"aa"}`, ""),
 	on("string a = 1", "long max_len", "string.max_len = 20000", "string.max_len = 10000", `{"a":"`+strings.Repeat("a", 20000)+`"}`, ""),
 	on("string a = 1", "characters to bytes", "string.max_len = 5", "string.max_bytes = 5", `{"a":"ééééé"}`, ""),
+	on("string a = 1", "pattern, a hole in a class", `string.pattern = "^[a-z]+$"`, `string.pattern = "^[a-ln-z]+$"`, `{"a":"mm"}`, ""),
+	on("string a = 1", "pattern, a class with more", `string.pattern = "^[a-z]{3}$"`, `string.pattern = "^[a-z_]{3}$"`, "", `{"a":"___"}`),
 	on("string a = 1", "pattern", `string.pattern = "^[0-9]{4}$"`, `string.pattern = "^[0-9]{3,4}$"`, "", `{"a":"123"}`),
 	on("string a = 1", "another pattern", `string.pattern = "^[a-f]+-[0-9]{2}$"`, `string.pattern = "^[a-f]+-[0-9]{3}$"`, `{"a":"a-12"}`, `{"a":"a-123"}`),
 	on("string a = 1", "pattern added", "", `string.pattern = "^v[0-9]+$"`, `{"a":"x"}`, ""),

@@ -129,8 +129,9 @@ func (e *edges) textValues(k protoreflect.Kind) []protoreflect.Value {
 		texts = append(texts, text, "x"+text, text+"x", "x"+text+"x")
 	}
 	texts = append(texts, formats...)
+	at := decisive(e.patterns)
 	for _, pattern := range e.patterns {
-		texts = append(texts, matching(pattern)...)
+		texts = append(texts, matching(pattern, at)...)
 	}
 	for _, n := range append(e.lengths(textLimit), 4, 16) {
 		texts = append(texts, strings.Repeat("a", n), strings.Repeat("é", n), strings.Repeat("é", n/2))

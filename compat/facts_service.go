@@ -40,22 +40,6 @@ func (j *judge) unchangedMethods(c *class) int {
 	return n
 }
 
-// messages pairs every message with its namesake.
-func (j *judge) messages(fl flow) []root {
-	var roots []root
-	for _, name := range fl.class.state {
-		if j.pair != nil && j.pair.UnchangedMessage(name) {
-			j.checks++
-			continue
-		}
-		w, r := j.versions[fl.writer].Set.Message(name), j.versions[fl.reader].Set.Message(name)
-		if w != nil && r != nil {
-			roots = append(roots, root{w: w, r: r})
-		}
-	}
-	return roots
-}
-
 // service compares the methods of a service as the caller and the callee know
 // them.
 func (j *judge) service(fl flow, name protoreflect.FullName) []root {

@@ -79,7 +79,9 @@ func (g *schemaMaker) change(f *descriptorpb.FileDescriptorProto, m *descriptorp
 		other := pick(g, m.Field)
 		field.JsonName, other.JsonName = proto.String(jsonNameOf(other)), proto.String(jsonNameOf(field))
 	case 16:
-		field.JsonName = proto.String(jsonNameOf(pick(g, m.Field)))
+		other := pick(g, m.Field)
+		field.JsonName = proto.String(jsonNameOf(other))
+		m.Field = slices.DeleteFunc(m.Field, func(x *descriptorpb.FieldDescriptorProto) bool { return x == other && x != field })
 	case 17:
 		if isMap {
 			toEntries(m, field)

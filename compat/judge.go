@@ -68,7 +68,8 @@ type judge struct {
 	comparers map[[2]int]*comparer
 	proofs    map[proofKey]*witness
 	unchanged map[protoreflect.FullName]int // methods of services that are equal on both sides
-	renames   map[report.Notice]bool        // state messages that are compared across names
+	renames   map[report.Notice]bool        // messages that are compared across names, and such as are not
+	moved     map[[2]int][2]map[protoreflect.FullName]protoreflect.FullName
 	checks    int
 	budget    *budget
 }
@@ -83,6 +84,7 @@ func newJudge(versions []*version, pair *schema.Pair) *judge {
 	j := &judge{
 		versions: versions, pair: pair, table: newTable(), budget: newBudget(len(versions)), comparers: make(map[[2]int]*comparer),
 		proofs: make(map[proofKey]*witness), unchanged: make(map[protoreflect.FullName]int), renames: make(map[report.Notice]bool),
+		moved: make(map[[2]int][2]map[protoreflect.FullName]protoreflect.FullName),
 	}
 	if pair != nil {
 		for _, u := range pair.Unchanged() {

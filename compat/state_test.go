@@ -185,3 +185,46 @@ func TestStateOfAnotherForm(t *testing.T) {
 		})
 	}
 }
+
+// TestAllMessagesAcrossPackages: with --all-messages a message whose package is
+// another now is compared with its namesake, if there is one of that name; what
+// has none is told.
+func TestAllMessagesAcrossPackages(t *testing.T) {
+	const money = "message Money { %s units = 1; message Part { %s x = 1; } }"
+	v := func(pkg, kind, more string) string {
+		return "package " + pkg + "; " + strings.ReplaceAll(money, "%s", kind) + more
+	}
+	for _, x := range []struct {
+		name     string
+		old, new []string
+		paths    string
+		told     []string
+	}{
+		{"v1 to v2", []string{v("lib.v1", "int64", "")}, []string{v("lib.v2", "int32", "")}, "lib.v2.Money.Part.x lib.v2.Money.units", []string{"2 messages of package lib.v1 of old are compared"}},
+		{"nothing else changed", []string{v("lib.v1", "int64", "")}, []string{v("lib.v2", "int64", "")}, "", []string{"2 messages of package lib.v1"}},
+		{"both are there", []string{v("lib.v1", "int64", "")}, []string{v("lib.v1", "int64", ""), v("lib.v2", "int32", "")}, "", []string{"not compared: 2 messages of new"}},
+		{"two that came", []string{v("lib.v1", "int64", "")}, []string{v("lib.v2", "int32", ""), v("lib.v3", "int32", "")}, "", []string{"not compared: 2 messages of old", "not compared: 4 messages of new"}},
+		{"another name", []string{v("lib", "int64", " message A { int64 a = 1; }")}, []string{v("lib", "int64", " message B { int32 a = 1; }")}, "", []string{"lib.A", "lib.B"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			r := checkInputs(t, stateInput("", "", x.old...), stateInput("", "", x.new...), compat.Options{AllMessages: true}, false)
+			var paths, told []string
+			for _, f := range r.Findings {
+				paths = append(paths, f.Path)
+			}
+			for _, n := range r.Notices {
+				told = append(told, n.Message)
+			}
+			slices.Sort(paths)
+			if got := strings.Join(slices.Compact(paths), " "); got != x.paths {
+				t.Errorf("found %q, want %q", got, x.paths)
+			}
+			for _, want := range x.told {
+				if !strings.Contains(strings.Join(told, "\n"), want) {
+					t.Errorf("told %q, want %q", told, want)
+				}
+			}
+		})
+	}
+}
