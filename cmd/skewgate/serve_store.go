@@ -28,6 +28,24 @@ func (s *server) openStore(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	for {
+		err := s.lookAtStore(ctx, url)
+		if err == nil || !slow(err) || ctx.Err() != nil {
+			return err
+		}
+		s.log.Warn("the store is slow to answer; trying on", "error", err)
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// slow says that the store did not answer in time. A call has an eighth of a
+// lease; at the start there is more time than that.
+func slow(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}
+
+func (s *server) lookAtStore(ctx context.Context, url string) error {
 	store, err := owners.Open(ctx, owners.Options{
 		URL: url, Replicas: s.mesh.Store.Replicas, Failover: s.mesh.Store.Failover,
 		MaxLease: s.mesh.Leases.Max, Timeout: s.mesh.Leases.Host / 8, Logger: s.log,
@@ -36,7 +54,11 @@ func (s *server) openStore(ctx context.Context) error {
 		return fmt.Errorf("%w\n    → store.url in %s, or --store embedded, which needs no server", withFix(err), s.o.config)
 	}
 	s.store = store
-	return s.probe(ctx)
+	if err := s.probe(ctx); err != nil {
+		s.store = nil
+		return errors.Join(err, store.Close())
+	}
+	return nil
 }
 
 func (s *server) startEmbedded() error {

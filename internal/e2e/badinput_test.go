@@ -45,11 +45,22 @@ func TestServeRefusesAStoreThatIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	// With long leases, and so with patient calls: a busy machine may be slow to refuse.
-	patient := strings.Replace(string(text), "{host: 2s, max: 2s}", "{host: 60s, max: 60s}", 1)
+	patient := strings.Replace(string(text), "{host: 10s, max: 10s}", "{host: 60s, max: 60s}", 1)
 	if err := os.WriteFile(path, []byte(patient), 0o644); err != nil || patient == string(text) {
 		t.Fatalf("leases are not as expected: %v", err)
 	}
 	refused(t, path, "connection refused", "store.url")
+}
+
+// A store that is there and slow is waited for: short calls are for leases, not for the start.
+func TestServeWaitsForASlowStore(t *testing.T) {
+	redis := testenv.StartRedis(t)
+	m := newMesh(t, "redis://"+redis.Addr)
+	redis.Pause()
+	control := m.startControl()
+	control.WaitForOutput("the store is slow to answer")
+	redis.Resume()
+	eventually(t, "control to be ready", func() bool { return status(fmt.Sprintf("http://127.0.0.1:%d/readyz", m.controlAdmin)) == 200 })
 }
 
 func TestServeRefusesAStoreThatEvicts(t *testing.T) {

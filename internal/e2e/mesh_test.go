@@ -73,11 +73,15 @@ type mesh struct {
 	gwAAdmin, gwBAdmin, hosts, spare int
 }
 
+// lease is that of every host, as in meshFile: long enough for a machine that
+// does other work, because some tests say that nothing fails.
+const lease = "10s"
+
 const meshFile = `apiVersion: skewgate/v1
 kind: Mesh
 store: {url: %q}
 listen: {gateway: "127.0.0.1:%d", picker: "127.0.0.1:0", xds: "127.0.0.1:%d", admin: "127.0.0.1:%d", store: "127.0.0.1:%d"}
-leases: {host: 2s, max: 2s}
+leases: {host: 10s, max: 10s}
 auth: {meshSecretFile: %q}
 control: "127.0.0.1:%d"
 classes:
@@ -127,7 +131,7 @@ func (m *mesh) startGateway(id string, port, admin int) *testenv.Process {
 
 func (m *mesh) startHost(version, name string, port int) *testenv.Process {
 	return start(m.t, "shop-"+version, "--store", m.store, "--listen", fmt.Sprintf("127.0.0.1:%d", port),
-		"--name", name, "--secret-file", m.secret, "--lease", "2s", "--idle", "5s")
+		"--name", name, "--secret-file", m.secret, "--lease", lease, "--idle", "5s")
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
