@@ -3,7 +3,6 @@ package rig
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -125,13 +124,17 @@ func Start(ctx context.Context, addr string, argv ...string) (*Process, error) {
 	}
 	context.AfterFunc(ctx, p.Kill)
 	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			return p, c.Close()
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			_ = c.Close() // nothing was sent on it
 		}
 		select {
-		case <-p.done:
+		case <-p.done: // and if somebody answers there, it is not this program
 			return nil, fmt.Errorf("%s ended at once:\n%s", argv[0], p.Output())
 		default:
+		}
+		if err == nil {
+			return p, nil
 		}
 		if time.Since(start) > 30*time.Second {
 			p.Kill()
@@ -150,27 +153,4 @@ func (p *Process) Output() string { return p.out.String() }
 func (p *Process) Kill() {
 	p.stop.Do(func() { _ = p.cmd.Process.Kill() }) // it may have ended
 	<-p.done
-}
-
-// FreeAddr gives an address on the loopback interface where nobody listens.
-func FreeAddr() (string, error) {
-	for port := 21000 + os.Getpid()%500*20; port < 32000; port++ { // below the ports that connections take
-		if usedPort(port) {
-			continue
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		addr := l.Addr().String()
-		return addr, l.Close()
-	}
-	return "", errors.New("no free port below 32000")
-}
-
-var used sync.Map // ports given out by this process
-
-func usedPort(port int) bool {
-	_, again := used.LoadOrStore(port, true)
-	return again
 }
