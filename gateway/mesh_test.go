@@ -140,7 +140,7 @@ func newMesh(t testing.TB, change ...func(*mesh, *Options)) *mesh {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { em.Close() })
-	store, err := owners.Open(t.Context(), owners.Options{URL: em.URL()})
+	store, err := owners.Open(t.Context(), owners.Options{URL: em.URL(), Timeout: 6 * time.Second}) // a machine that does other work is slow
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func (m *mesh) host(name, version string, change ...func(*host.Options)) *testHo
 	th := &testHost{name: name, version: version, addr: l.Addr().String()}
 	o := host.Options{
 		App: "shop", Version: version, Name: name, Store: m.url, Listener: l, Advertise: th.addr, Secret: testSecret,
-		Lease: 3 * time.Second, Drain: 5 * time.Second, Logger: slog.New(slog.DiscardHandler),
+		Lease: 20 * time.Second, Drain: 5 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&o)

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -57,9 +58,15 @@ func TestUpstreamThatDoesNotAnswer(t *testing.T) {
 	}
 	api{t, u.storage, event}.want("PUT", "/v1/storage/k", "late", 409, "stale_instance")
 	// An upstream that does not even read: the body is larger than all buffers between.
-	a := m.Must(k, "POST", "/hang", strings.Repeat("x", 16<<20), http.StatusGatewayTimeout)
-	if a.Code() != "upstream_timeout" {
-		t.Errorf("a body that nobody reads: %s", a.Body)
+	// A client that still writes when the connection ends may not get to read the
+	// answer that is there (Go's waits 50 ms for it), so it asks again.
+	var a testmesh.Answer
+	err := errors.New("not asked")
+	for try := 0; err != nil && try < 10; try++ {
+		a, err = m.Do(t.Context(), k, "POST", "/hang", strings.Repeat("x", 16<<20))
+	}
+	if err != nil || a.Status != http.StatusGatewayTimeout || a.Code() != "upstream_timeout" {
+		t.Errorf("a body that nobody reads: %d %s, %v", a.Status, a.Body, err)
 	}
 }
 
