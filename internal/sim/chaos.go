@@ -61,7 +61,7 @@ func (w *world) faults(stop <-chan struct{}) {
 	d := w.dice(2)
 	one := map[string]func(d dice){
 		"cordon": w.cordon, "pauses": w.pause, "partitions": w.partition, "crashes": w.crash, "clock": w.stepClock,
-		"failover": w.failover, "promotions": w.promote, "flush": w.flush,
+		"failover": w.failover, "promotions": w.promotion, "flush": w.flush,
 	}
 	var classes []string
 	for _, f := range w.c.Faults {
@@ -138,23 +138,26 @@ func (w *world) stepClock(d dice) {
 func (w *world) failover(d dice) {
 	switch n := d.IntN(8); {
 	case n < 4:
-		w.promote(d)
+		w.promote(d, 800*time.Millisecond)
 	case n < 7:
 		w.check.faulted("replica-hangs", "store")
 		w.store.hang(5 * time.Second)
 		time.Sleep(d.span(200*time.Millisecond, 1700*time.Millisecond))
-		w.promote(d)
+		w.promote(d, 800*time.Millisecond)
 	default:
 		w.check.faulted("replica-hangs", "store")
 		w.store.hang(4 * time.Second)
 	}
 }
 
-// promote loses what the replica has not got yet.
-func (w *world) promote(d dice) {
+// promote loses what the replica has not got yet, and nobody answers for up to down.
+func (w *world) promote(d dice, down time.Duration) {
 	w.check.faulted("failover", "store")
-	w.store.failover(d.span(0, 800*time.Millisecond))
+	w.store.failover(d.span(0, down))
 }
+
+// promotion is a failover that no host loses its lease over.
+func (w *world) promotion(d dice) { w.promote(d, leaseMin/5) }
 
 // flush loses everything, at most once in a while.
 func (w *world) flush(d dice) {
