@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
@@ -81,6 +82,15 @@ func TestPublicImportsThatFanOutEnd(t *testing.T) {
 	wantError(t, err, "public imports fan out")
 }
 
+// packedPath is a set whose only location has a path of n numbers, a byte each.
+func packedPath(n int) []byte {
+	data := make([]byte, n)
+	for _, number := range []protowire.Number{1, 1, 9, 1} { // path, location, source_code_info, file
+		data = append(protowire.AppendVarint(protowire.AppendTag(nil, number, protowire.BytesType), uint64(len(data))), data...)
+	}
+	return data
+}
+
 func TestHostileDescriptorSetsEnd(t *testing.T) {
 	set := func(files ...*descriptorpb.FileDescriptorProto) []byte {
 		return must(proto.Marshal(&descriptorpb.FileDescriptorSet{File: files}))
@@ -111,10 +121,12 @@ func TestHostileDescriptorSetsEnd(t *testing.T) {
 		"long package": {set(&descriptorpb.FileDescriptorProto{Name: proto.String("a"), Package: proto.String(strings.Repeat("a.", 100_000) + "b")}), "names of more than"},
 		"long type": {set(&descriptorpb.FileDescriptorProto{Name: proto.String("a"), MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("M"),
 			Field: []*descriptorpb.FieldDescriptorProto{{Name: proto.String("f"), Number: proto.Int32(1), TypeName: proto.String(strings.Repeat("a.", 100_000) + "b")}}}}}), "names of more than"},
-		"many files":    {bytes.Repeat([]byte{0x0a, 0}, 200_000), "has more than 100000 files"},
-		"zipped files":  {bytes.Repeat(zipped(bytes.Repeat([]byte{0x0a, 0}, 1<<20)), 12), "more parts than any schema"},
-		"zipped braces": {append(zipped([]byte(`{"file":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`{},`), 1<<20)), 8)...), "more parts than any schema"},
-		"zipped zeros":  {bytes.Repeat(zipped(make([]byte, 1<<20)), 300), "is longer than"},
+		"many files":     {bytes.Repeat([]byte{0x0a, 0}, 200_000), "has more than 100000 files"},
+		"zipped files":   {bytes.Repeat(zipped(bytes.Repeat([]byte{0x0a, 0}, 1<<20)), 12), "more parts than any schema"},
+		"zipped braces":  {append(zipped([]byte(`{"file":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`{},`), 1<<20)), 8)...), "more parts than any schema"},
+		"zipped numbers": {zipped(packedPath(128 << 20)), "more parts than any schema"},
+		"zipped digits":  {append(zipped([]byte(`{"file":[{"sourceCodeInfo":{"location":[{"path":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`0,`), 1<<20)), 40)...), "more parts than any schema"},
+		"zipped zeros":   {bytes.Repeat(zipped(make([]byte, 1<<20)), 300), "is longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan error, 1)

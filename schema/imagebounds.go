@@ -21,6 +21,8 @@ var (
 const (
 	messageCost = 160
 	stringCost  = 32
+	packedCost  = 8  // a byte of packed numbers, each of which may be one
+	commaCost   = 32 // behind which there may be a number in JSON
 	maxCost     = 1 << 30
 )
 
@@ -55,6 +57,8 @@ func boundMessage(md protoreflect.MessageDescriptor, data []byte, depth int, cos
 			if err := boundMessage(field.Message(), inner, depth+1, cost); err != nil {
 				return err
 			}
+		} else if field.Kind() != protoreflect.StringKind && field.Kind() != protoreflect.BytesKind {
+			*cost += packedCost * len(inner)
 		}
 		if *cost > maxCost {
 			return errTooManyParts
@@ -64,9 +68,9 @@ func boundMessage(md protoreflect.MessageDescriptor, data []byte, depth int, cos
 }
 
 // boundJSON is the same for JSON: each brace may be a message, each pair of
-// quotes a string.
+// quotes a string, and what follows each comma a number.
 func boundJSON(data []byte) error {
-	if bytes.Count(data, []byte("{"))*messageCost+bytes.Count(data, []byte(`"`))/2*stringCost > maxCost {
+	if bytes.Count(data, []byte("{"))*messageCost+bytes.Count(data, []byte(`"`))/2*stringCost+bytes.Count(data, []byte(","))*commaCost > maxCost {
 		return errTooManyParts
 	}
 	return nil
