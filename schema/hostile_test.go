@@ -125,7 +125,7 @@ func TestHostileDescriptorSetsEnd(t *testing.T) {
 		"zipped files":   {bytes.Repeat(zipped(bytes.Repeat([]byte{0x0a, 0}, 1<<20)), 12), "more parts than any schema"},
 		"zipped braces":  {append(zipped([]byte(`{"file":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`{},`), 1<<20)), 8)...), "more parts than any schema"},
 		"zipped numbers": {zipped(packedPath(128 << 20)), "more parts than any schema"},
-		"zipped digits":  {append(zipped([]byte(`{"file":[{"sourceCodeInfo":{"location":[{"path":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`0,`), 1<<20)), 40)...), "more parts than any schema"},
+		"zipped digits":  {append(zipped([]byte(`{"file":[{"sourceCodeInfo":{"location":[{"path":[`)), bytes.Repeat(zipped(bytes.Repeat([]byte(`0,`), 1<<20)), 80)...), "more parts than any schema"},
 		"zipped zeros":   {bytes.Repeat(zipped(make([]byte, 1<<20)), 300), "is longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ const (
 	messageCost = 160
 	stringCost  = 32
 	packedCost  = 8  // a byte of packed numbers, each of which may be one
-	commaCost   = 32 // behind which there may be a number in JSON
+	commaCost   = 16 // behind which there may be a number in JSON
 	maxCost     = 1 << 30
 )
 
