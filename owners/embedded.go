@@ -98,7 +98,9 @@ func (e *Embedded) URL() string {
 	return "redis://" + e.addr
 }
 
-// Dial connects without a listener; it fits Options.Dial.
+// Dial connects without a listener; it fits Options.Dial. It is for tests in
+// simulated time: the pipe has no buffer, so a pipeline whose answers begin
+// before all of it is written stands still until its timeout.
 func (e *Embedded) Dial(context.Context, string, string) (net.Conn, error) { return e.mini.Dial() }
 
 // Close stops it and forgets its data.

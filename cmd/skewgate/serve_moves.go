@@ -34,7 +34,7 @@ func newMoveRecorder(l *rollout.MoveLog, w *owners.Watcher, s *owners.Store, log
 
 // add notes a change of owner unless it is the ordinary return of an idle object.
 func (m *moveRecorder) add(e *gateway.Event) {
-	if _, ok := moveReasons[e.Move.Reason]; !ok {
+	if m.reason(e.Move) == "" {
 		return
 	}
 	select {
@@ -49,6 +49,29 @@ var moveReasons = map[string]string{
 	"rollout":         rollout.ReasonRollout,
 	"upgrade-on-call": rollout.ReasonUpgradeOnCall,
 }
+
+// reason is what history calls a change of owner; "" for what it does not keep.
+// A host that drains gives its objects back as an idle one is given back; that it is leaving says why.
+func (m *moveRecorder) reason(v *gateway.Move) string {
+	if v.Reason == "idle" && m.leaving(v.From) {
+		return rollout.ReasonDrain
+	}
+	return moveReasons[v.Reason]
+}
+
+// leaving says that a session takes no events any more, or will soon.
+func (m *moveRecorder) leaving(sid string) bool {
+	sessions, age := m.watcher.Snapshot()
+	for i := range sessions {
+		if sessions[i].ID == sid {
+			return sessions[i].State != owners.Live
+		}
+	}
+	return age < knownAge // who is not among them has ended
+}
+
+// knownAge is how old the watcher's word may be that a session has ended.
+const knownAge = 5 * time.Second
 
 func (m *moveRecorder) run(ctx context.Context) error {
 	failing := false
@@ -86,7 +109,7 @@ func (m *moveRecorder) write(ctx context.Context, events []*gateway.Event) error
 	moves := make([]rollout.MoveOf, len(events))
 	for i, e := range events {
 		moves[i] = rollout.MoveOf{Key: e.Object, Moved: rollout.Moved{
-			At: e.Start, Reason: moveReasons[e.Move.Reason], FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
+			At: e.Start, Reason: m.reason(e.Move), FromVersion: e.Move.FromVer, ToVersion: e.Move.ToVer,
 			FromHost: m.hostName(ctx, e.Move.From), ToHost: e.Move.ToHost, Token: e.Move.Token,
 		}}
 	}
