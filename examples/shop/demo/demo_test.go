@@ -71,7 +71,8 @@ func TestDemonstration(t *testing.T) {
 	out, code := run(t, "", "--exit")
 	for _, want := range []string{
 		"order: OBJECTS FIRST",
-		"point of no return: FIELD_INT_RANGE_CHANGED",
+		"point of no return: from the first write by new on",
+		"- FIELD_INT_RANGE_CHANGED shop.v1.CartState.total_cents",
 		"late write refused",
 		"late answer was withheld; its client got 409",
 		"acknowledged writes lost        0",
