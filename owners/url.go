@@ -206,6 +206,12 @@ func (t Target) Redacted() string {
 	return fmt.Sprintf("%s+sentinel://%s/%s/%d", scheme, strings.Join(t.Addrs, ","), t.Master, t.DB)
 }
 
+// connections is how many a client may hold of each kind, far more than it
+// ever needs. The client library counts dials that failed, and when they are as
+// many as that it looks for the server once a second only. With the ten of its default a host would
+// renew up to a second after its store has come back, and lose a short lease over it.
+const connections = 1 << 14
+
 // client makes the client for control calls: short timeouts that contexts can
 // shorten, one retry (every script may be sent twice). Dialling is tried once for
 // each of them: the client's own five tries with pauses take as long as a call may,
@@ -217,13 +223,13 @@ func (t Target) client(o Options) redis.UniversalClient {
 			SentinelUsername: t.sentinelUser, SentinelPassword: t.sentinelPassword,
 			Username: t.Username, Password: t.Password, DB: t.DB, TLSConfig: t.TLS, Dialer: o.Dial,
 			Protocol: 2, MaxRetries: 1, DialerRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
-			ContextTimeoutEnabled: true, DisableIdentity: true,
+			PoolSize: connections, PipelinePoolSize: connections, ContextTimeoutEnabled: true, DisableIdentity: true,
 		})
 	}
 	return redis.NewClient(&redis.Options{
 		Addr: t.Addrs[0], Username: t.Username, Password: t.Password, DB: t.DB, TLSConfig: t.TLS, Dialer: o.Dial,
 		Protocol: 2, MaxRetries: 1, DialerRetries: 1, DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
-		ContextTimeoutEnabled: true, DisableIdentity: true,
+		PoolSize: connections, PipelinePoolSize: connections, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 }
