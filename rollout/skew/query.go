@@ -192,6 +192,15 @@ func compareLines(a, b Line) int {
 	return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Version, b.Version))
 }
 
+// after says that ins is the later run of one gateway. Within one millisecond
+// the one that has not said goodbye is: it was started while the other ended.
+func (ins instance) after(other instance) bool {
+	if ins.flushed.Equal(other.flushed) {
+		return other.closed && !ins.closed
+	}
+	return ins.flushed.After(other.flushed)
+}
+
 // summary says which gateways were heard. Runs of one gateway count once.
 func (e *evidence) summary() Evidence {
 	out := Evidence{At: e.now, From: e.now, Since: e.now}
@@ -203,7 +212,7 @@ func (e *evidence) summary() Evidence {
 		if ins.started.Before(out.Since) {
 			out.Since = ins.started
 		}
-		if l, ok := latest[ins.gateway]; !ok || ins.flushed.After(l.flushed) {
+		if l, ok := latest[ins.gateway]; !ok || ins.after(l) {
 			latest[ins.gateway] = ins
 		}
 	}
