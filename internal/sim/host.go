@@ -42,8 +42,15 @@ type instance struct {
 	end  context.CancelFunc // asks for the drain
 	done chan struct{}
 
-	mu  sync.Mutex
-	sid string // as it said in its last record
+	mu   sync.Mutex
+	sid  string        // as it said in its last record
+	eras map[claim]int // of the store, before a claim was sent
+}
+
+// claim is one claim of one object.
+type claim struct {
+	object string
+	fence  storage.Fence
 }
 
 // boot starts a process. Where hosts crash, it gets any address that is free,
@@ -215,7 +222,7 @@ func (i *instance) serve(r *http.Request) *httptest.ResponseRecorder {
 // activate makes an object: a register that counts its versions. Its memory is
 // what storage said; reads answer from memory. It ignores that its context may have ended: the worst case.
 func (i *instance) activate(ctx context.Context, o *host.Object) (http.Handler, error) {
-	era := i.w().check.eraNow()
+	era := i.eraOf(claim{o.Key().String(), o.Fence()}) // what Get gives has come with the claim
 	v, err := o.Storage().Get(ctx, "v")
 	if err != nil {
 		return nil, err
@@ -229,6 +236,29 @@ func (i *instance) activate(ctx context.Context, o *host.Object) (http.Handler, 
 		}
 	}
 	return c, nil
+}
+
+// claims notes the life of the store before a claim is sent: what the claim loads
+// is of that life, or of a later one, in which no answer of this one counts.
+func (i *instance) claims(c claim) {
+	era := i.w().check.eraNow()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.eras == nil {
+		i.eras = map[claim]int{}
+	}
+	i.eras[c] = era
+}
+
+func (i *instance) eraOf(c claim) int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	era, ok := i.eras[c]
+	if !ok {
+		panic("an object was activated without a claim")
+	}
+	delete(i.eras, c)
+	return era
 }
 
 type cell struct {
@@ -271,6 +301,7 @@ type watched struct {
 
 func (d watched) Claim(ctx context.Context, o string, f storage.Fence) (storage.Snapshot, error) {
 	before := d.i.w().check.fence(o)
+	d.i.claims(claim{o, f})
 	s, err := d.Driver.Claim(ctx, o, f)
 	d.accepted(o, before, f, err)
 	return s, err
