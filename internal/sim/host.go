@@ -251,13 +251,14 @@ func (i *instance) claims(c claim) {
 }
 
 func (i *instance) eraOf(c claim) int {
+	now := i.w().check.eraNow()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	era, ok := i.eras[c]
-	if !ok {
-		panic("an object was activated without a claim")
-	}
 	delete(i.eras, c)
+	if !ok { // without faults.Fresh a session may change while a claim of its is under way
+		return now
+	}
 	return era
 }
 
