@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/skewgate/skewgate/host"
 	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/internal/testmesh"
 	"github.com/skewgate/skewgate/owners"
@@ -91,25 +89,10 @@ func TestScriptsAreFlushedWhileItRuns(t *testing.T) {
 func TestGRPCStampsThatNoGatewayMade(t *testing.T) {
 	t.Parallel()
 	m := testmesh.New(t, testmesh.Embedded(t))
-	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(testenv.Port(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := m.Options("one")
-	h, err := host.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.Handle("Cart", counting("one", nil))
-	srv := grpc.NewServer(grpc.ChainUnaryInterceptor(h.Unary()), grpc.ChainStreamInterceptor(h.Stream()))
-	srv.RegisterService(&counterService, nil)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	t.Cleanup(func() { srv.Stop(); <-served })
-	m.Run(o.Listener.Addr().String(), h.Run)
+	addr := serveBeside(t, m, m.Options("one"))
 	k := key("1")
 	c := m.Owner(k)
-	conn := dial(t, l.Addr().String())
+	conn := dial(t, addr)
 	now := time.Now()
 	signed := func(md metadata.MD, sid string, token int64, by *wire.Signer, at time.Time) {
 		md.Set(wire.HeaderAuth, by.Sign(k.String(), sid, token, at))

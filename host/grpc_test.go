@@ -206,15 +206,13 @@ func TestGRPCLateAnswerIsWithheld(t *testing.T) {
 	}
 }
 
-// The interceptors guard a server that is not behind Run's listener.
-func TestInterceptorsOnAServerOfOnesOwn(t *testing.T) {
-	t.Parallel()
-	m := testmesh.New(t, testmesh.Embedded(t))
+// serveBeside runs a host, and the counter on a gRPC server of its own that the interceptors guard; it gives that one's address.
+func serveBeside(t *testing.T, m *testmesh.Mesh, o host.Options) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(testenv.Port(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := m.Options("one")
 	h, err := host.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -226,16 +224,24 @@ func TestInterceptorsOnAServerOfOnesOwn(t *testing.T) {
 	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() { srv.Stop(); <-served })
 	m.Run(o.Listener.Addr().String(), h.Run)
+	return l.Addr().String()
+}
+
+// The interceptors guard a server that is not behind Run's listener.
+func TestInterceptorsOnAServerOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	m := testmesh.New(t, testmesh.Embedded(t))
+	addr := serveBeside(t, m, m.Options("one"))
 	k := key("1")
 	c := m.Owner(k)
-	conn := dial(t, l.Addr().String())
+	conn := dial(t, addr)
 	if got, err := add(stamped(t.Context(), m, k, c), conn, ""); err != nil || got != "1" {
 		t.Fatalf("add: %q, %v", got, err)
 	}
 	other := c
 	other.SID = owners.NewSID()
 	var trailer metadata.MD
-	_, err = add(stamped(t.Context(), m, k, other), conn, "", grpc.Trailer(&trailer))
+	_, err := add(stamped(t.Context(), m, k, other), conn, "", grpc.Trailer(&trailer))
 	if status.Code(err) != codes.Unavailable || len(trailer.Get(wire.HeaderRefusal)) != 1 || !strings.HasPrefix(trailer.Get(wire.HeaderRefusal)[0], "reason=session") {
 		t.Errorf("another session: %v with %v; want UNAVAILABLE with a refusal", err, trailer)
 	}

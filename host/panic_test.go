@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/skewgate/skewgate/host"
-	"github.com/skewgate/skewgate/internal/testenv"
 	"github.com/skewgate/skewgate/internal/testmesh"
 	"github.com/skewgate/skewgate/wire"
 )
@@ -186,23 +184,9 @@ func TestGRPCHandlerThatPanics(t *testing.T) {
 	t.Run("on a server of one's own", func(t *testing.T) {
 		t.Parallel()
 		m, log := testmesh.New(t, testmesh.Embedded(t)), &lines{}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(testenv.Port(t)))
-		if err != nil {
-			t.Fatal(err)
-		}
 		o := m.Options("one")
 		log.into(&o)
-		h, err := host.New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.Handle("Cart", counting("one", nil))
-		srv := grpc.NewServer(grpc.ChainUnaryInterceptor(h.Unary()), grpc.ChainStreamInterceptor(h.Stream()))
-		srv.RegisterService(&counterService, nil)
-		served := make(chan error, 1)
-		go func() { served <- srv.Serve(l) }()
-		t.Cleanup(func() { srv.Stop(); <-served })
-		m.Run(o.Listener.Addr().String(), h.Run)
-		explode(t, m, l.Addr().String(), log)
+		addr := serveBeside(t, m, o)
+		explode(t, m, addr, log)
 	})
 }
