@@ -143,11 +143,11 @@ func (h *Host) serveRelease(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := h.session()
-	if s == nil || st.sid != s.sid {
+	if s == nil || st.sid != s.id() {
 		h.refuse(w, r, &refusedError{wire.Refusal{Reason: wire.ReasonSession}})
 		return
 	}
-	if req.To != "" && (owners.ValidSID(req.To) != nil || req.To == s.sid) {
+	if req.To != "" && (owners.ValidSID(req.To) != nil || req.To == st.sid) {
 		http.Error(w, "the object shall go to "+strconv.Quote(req.To)+", which is no other session", http.StatusBadRequest)
 		return
 	}

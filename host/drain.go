@@ -30,7 +30,7 @@ func (s *session) drain() error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	if err := s.retry(ctx, func(ctx context.Context) error { return s.h.store.Drain(ctx, s.sid) }); err != nil {
+	if err := s.retry(ctx, func(ctx context.Context) error { return s.h.store.Drain(ctx, s.id()) }); err != nil {
 		s.log.Warn("could not mark the session as draining", "error", err)
 	}
 	s.mu.Lock()

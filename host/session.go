@@ -25,7 +25,7 @@ var (
 // the old: activations, queues, releases and sockets hang on their session and end with it.
 type session struct {
 	h     *Host
-	sid   string
+	sid   string // changes only without faults.Fresh: read under mu, or when over
 	lease time.Duration
 	log   *slog.Logger
 
@@ -61,6 +61,13 @@ func newSession(parent context.Context, h *Host) *session {
 	s.log = h.opt.Logger.With("session", s.sid)
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(parent))
 	return s
+}
+
+// id is the session's, for who does not hold mu.
+func (s *session) id() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sid
 }
 
 // keep registers and renews until the session is over or ctx ends. It returns
