@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,21 @@ type mesh struct {
 	store  *owners.Store
 	api    string
 	client *Client
+	gates  *gates
+}
+
+// gates is the way from the API to the hosts.
+type gates struct {
+	*http.Transport
+	refused atomic.Int64 // answers that were refusals
+}
+
+func (g *gates) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := g.Transport.RoundTrip(r)
+	if err == nil && res.Header.Get(wire.HeaderRefusal) != "" {
+		g.refused.Add(1)
+	}
+	return res, err
 }
 
 var secret = []byte("the secret of admin tests")
@@ -75,7 +91,8 @@ func newMesh(t *testing.T, url, token string) *mesh {
 	classes := func() []routing.Class {
 		return []routing.Class{{Name: "Cart", App: "shop", Mode: routing.ModeOwn, Services: []string{"shop.v1.CartService"}}}
 	}
-	httpc := &http.Client{Transport: &http.Transport{}}
+	gates := &gates{Transport: &http.Transport{}}
+	httpc := &http.Client{Transport: gates}
 	t.Cleanup(httpc.CloseIdleConnections)
 	log := slog.New(slog.DiscardHandler)
 	signer := wire.NewSigner(secret)
@@ -91,7 +108,7 @@ func newMesh(t *testing.T, url, token string) *mesh {
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return &mesh{t: t, url: url, store: store, api: srv.URL, client: &Client{URL: srv.URL, Token: token, By: "tester", HTTP: httpc}}
+	return &mesh{t: t, url: url, store: store, api: srv.URL, gates: gates, client: &Client{URL: srv.URL, Token: token, By: "tester", HTTP: httpc}}
 }
 
 // host runs a real host until the test ends.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,6 +79,11 @@ func (c *call) upgrade(ctx context.Context, t *Target) (moved bool, err error) {
 		Object: c.key.String(), Session: t.SID, Token: t.Token,
 		Mode: wire.ReleaseDrain, Deadline: wire.Seconds(deadline), Reason: moveUpgrade,
 	})
+	var refused *wire.RefusedError
+	if errors.As(err, &refused) { // as it would have refused the call: the pin is older than the host's session
+		c.moved = false
+		return true, c.find.refused(ctx, c, t, refused.Refusal, &waitError{code: wire.OwnerMoving, why: err.Error()})
+	}
 	if err != nil {
 		c.g.log.Warn("upgrade on call", "object", c.key.String(), "host", t.Host, "error", err)
 		return false, nil

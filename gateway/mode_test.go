@@ -187,6 +187,35 @@ func TestUpgradeOnCall(t *testing.T) {
 	}
 }
 
+// A host that has begun a new session does not know the pin's, so it cannot
+// let go for it: the pin is read anew, and the caller is not told that versions do not fit.
+func TestUpgradeOnCallOfAnOutdatedPin(t *testing.T) {
+	m := newMesh(t, func(m *mesh, _ *Options) { m.classes[0].OnIncompatible = routing.Upgrade })
+	old := m.fake("a", "v1", func(f *fakeHost, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != wire.PathRelease {
+			fmt.Fprint(w, "a")
+			return
+		}
+		f.end()
+		refuse(w, wire.ReasonSession, 0)
+	})
+	m.matrix = []routing.Incompatible{{Class: "Cart", Caller: "web@v9", Object: "v1", Rule: "R"}}
+	m.deployed = only("v1")
+	m.table()
+	if a := m.get("/carts/1"); a.body != "a" {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	m.host("b", "v2")
+	m.deployed = only("v2")
+	m.table()
+	if a := m.get("/carts/1", "Skewgate-Caller", "web@v9"); a.status != 200 || a.body != "b" {
+		t.Fatalf("%d %s, want the object on b", a.status, a.body)
+	}
+	if n := old.seen.Load(); n != 2 {
+		t.Errorf("the host of before saw %d requests; want the first call and one release", n)
+	}
+}
+
 func TestPreviewIsAnotherWorld(t *testing.T) {
 	m := newMesh(t)
 	m.host("a", "v1")

@@ -91,6 +91,7 @@ type testHost struct {
 	running  atomic.Int64
 	most     atomic.Int64  // releases at a time
 	takes    time.Duration // one release
+	asked    func()        // called by every release, unless nil
 	refuse   atomic.Bool
 }
 
@@ -124,6 +125,9 @@ func (h *testHost) release(w http.ResponseWriter, r *http.Request) {
 	for old := h.most.Load(); n > old && !h.most.CompareAndSwap(old, n); old = h.most.Load() {
 	}
 	time.Sleep(h.takes)
+	if h.asked != nil {
+		h.asked()
+	}
 	reply := wire.ReleaseReply{Token: req.Token, Reason: wire.ReasonDeadline}
 	if !h.refuse.Load() {
 		k, err := owners.ParseKey(req.Object)

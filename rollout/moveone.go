@@ -3,6 +3,7 @@ package rollout
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,23 @@ type MovedObject struct {
 // MoveObject moves one object now, outside of any rollout and budget: its host
 // releases it, then the target's session gets the pin. The object is served
 // throughout; requests in between wait at the gateways.
+//
+// A host that has just begun a new session does not know the one that the pin
+// names. The pin is read anew then, until it says who owns the object now, at
+// most for as long as the old session may stand (its lease). A *Refusal says
+// that nothing was moved, and why.
 func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*MovedObject, error) {
+	var p patience
+	for {
+		moved, err := r.tryMove(ctx, k, a)
+		if err == nil || !p.wait(ctx, err) {
+			return moved, err
+		}
+	}
+}
+
+// tryMove makes one attempt on the pin as it stands now.
+func (r *Rollouts) tryMove(ctx context.Context, k owners.Key, a MoveAsk) (*MovedObject, error) {
 	pin, from, found, err := r.opt.Store.Pin(ctx, k)
 	if err != nil {
 		return nil, fmt.Errorf("move %s: %w", k, err)
@@ -57,6 +74,14 @@ func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*Mo
 	if a.Dry {
 		return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: pin.Token, DryRun: true}, nil
 	}
+	if err := r.askRelease(ctx, pin, from, to, a); err != nil {
+		return nil, err
+	}
+	return r.place(ctx, k, from, to, a)
+}
+
+// askRelease has the object's host let go of it.
+func (r *Rollouts) askRelease(ctx context.Context, pin owners.Pin, from, to owners.Session, a MoveAsk) error {
 	mode, wait := wire.ReleaseDrain, a.Wait
 	if a.Mode == routing.MoveNow {
 		mode = wire.ReleaseNow
@@ -64,46 +89,81 @@ func (r *Rollouts) MoveObject(ctx context.Context, k owners.Key, a MoveAsk) (*Mo
 	if wait == 0 {
 		wait = 30 * time.Second
 	}
+	k := pin.Key.String()
 	client := wire.ReleaseClient{Signer: r.opt.Signer, HTTP: r.opt.HTTP, Scheme: r.opt.Scheme}
 	reply, err := client.Release(ctx, from.Addr, wire.ReleaseRequest{
-		Object: k.String(), Session: pin.SID, Token: pin.Token, Mode: mode, Deadline: wire.Seconds(wait), Reason: ReasonOperator, To: to.ID,
+		Object: k, Session: pin.SID, Token: pin.Token, Mode: mode, Deadline: wire.Seconds(wait), Reason: ReasonOperator, To: to.ID,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("move %s: %w", k, err)
+	var refused *wire.RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Refusal.Reason == wire.ReasonSession:
+		return outdated(pin, from, wire.ReasonSession)
+	case err != nil:
+		return fmt.Errorf("move %s: %w", k, err)
+	case reply.Released:
+		return nil
+	case reply.Reason == wire.ReasonLease || reply.Reason == wire.ReasonNotOwner:
+		return outdated(pin, from, reply.Reason)
 	}
-	if !reply.Released {
-		return nil, refuse(CodeBusy, fmt.Sprintf("skewgate objects move %s --wait 2m, or --now", k), "%s did not release %s: %s", from.Name, k, reply.Reason)
-	}
-	return r.place(ctx, k, from, to, a.Ask)
+	return refuse(CodeBusy, fmt.Sprintf("skewgate objects move %s --wait 2m, or --now", k), "%s did not release %s: %s", from.Name, k, reply.Reason)
 }
 
 // place gives the released object to its new host, unless the old one has done so, or a gateway was faster.
-func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Session, a Ask) (*MovedObject, error) {
-	pin, _, _, err := r.opt.Store.Pin(ctx, k)
-	if err != nil {
-		return nil, fmt.Errorf("move %s: %w", k, err)
-	}
-	got, won := pin, pin.State == owners.Owned && pin.SID == to.ID
-	if !won {
-		if got, won, err = r.opt.Store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: to.ID, Floor: pin.Token}); err != nil {
-			return nil, fmt.Errorf("move %s: released by %s, but not acquired for %s: %w", k, from.Name, to.Name, err)
+func (r *Rollouts) place(ctx context.Context, k owners.Key, from, to owners.Session, a MoveAsk) (*MovedObject, error) {
+	pin, to, err := r.give(ctx, k, from, to)
+	if errors.Is(err, errTarget) { // it ended, or began a new session, while the object was being released
+		var next owners.Session
+		if next, err = r.targetFor(ctx, k, from, a.Host); err == nil {
+			pin, to, err = r.give(ctx, k, from, next)
 		}
 	}
-	if !won {
-		sess, ok, err := r.opt.Store.Session(ctx, got.SID)
-		if err != nil || !ok {
-			return nil, fmt.Errorf("move %s: a call was faster, and its host cannot be read: %w", k, err)
-		}
-		to = sess
+	var no *Refusal
+	switch {
+	case errors.As(err, &no):
+		return nil, refuse(CodeNoHost, no.Reasons[0].Next, "%s released it, but %s; its next call decides where it runs", from.Name, no.Reasons[0].Message)
+	case errors.Is(err, errTarget):
+		return nil, refuse(CodeNoHost, "skewgate hosts list --app "+from.App,
+			"%s released %s, but %s takes no objects any more; its next call decides where it runs", from.Name, k, to.Name)
+	case err != nil:
+		return nil, fmt.Errorf("move %s: released by %s, but not given to %s: %w", k, from.Name, to.Name, err)
 	}
 	moved := Moved{
 		At: time.Now().UTC(), Reason: ReasonOperator, FromVersion: from.Version, ToVersion: to.Version,
-		FromHost: from.Name, ToHost: to.Name, Token: got.Token, Detail: a.By + " " + a.Reason,
+		FromHost: from.Name, ToHost: to.Name, Token: pin.Token, Detail: a.By + " " + a.Reason,
 	}
 	if err := r.Moves.Add(ctx, k, moved); err != nil {
 		r.opt.Logger.Debug("move not noted", "object", k, "err", err)
 	}
-	return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: got.Token}, nil
+	return &MovedObject{Object: k.String(), From: from.Name, To: to.Name, Token: pin.Token}, nil
+}
+
+// errTarget says that a session takes no objects any more.
+var errTarget = errors.New("the target takes no objects")
+
+// give makes to the owner of a released object, and gives who owns it then: a call may have been faster.
+func (r *Rollouts) give(ctx context.Context, k owners.Key, from, to owners.Session) (owners.Pin, owners.Session, error) {
+	pin, owner, found, err := r.opt.Store.Pin(ctx, k)
+	if err != nil {
+		return pin, to, err
+	}
+	if pin.State != owners.Owned || pin.SID == from.ID {
+		got, won, err := r.opt.Store.Acquire(ctx, owners.Acquire{Key: k, Expect: pin, SID: to.ID, Floor: pin.Token})
+		switch {
+		case err != nil:
+			return got, to, err
+		case won:
+			return got, to, nil
+		case got.State != owners.Owned:
+			return got, to, errTarget
+		}
+		if pin, owner, found, err = r.opt.Store.Pin(ctx, k); err != nil {
+			return pin, to, err
+		}
+	}
+	if !found {
+		return pin, to, fmt.Errorf("a call was faster, and nothing is known of its host's session %s", pin.SID)
+	}
+	return pin, owner, nil
 }
 
 // placement is what the version of class's objects depends on now.

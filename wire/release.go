@@ -69,8 +69,12 @@ type ReleaseClient struct {
 	Scheme string       // "http" when empty
 }
 
-// ErrRefused says that the gate refused the release request itself; the Refusal is in the text.
-var ErrRefused = errors.New("gate refused the release")
+// RefusedError says that the gate refused the release request itself: it does
+// not know the session, or does not trust who asks. Nothing was released.
+type RefusedError struct{ Refusal Refusal }
+
+// Error gives the refusal as the gate said it.
+func (e *RefusedError) Error() string { return "gate refused the release: " + e.Refusal.String() }
 
 // Release asks the gate at addr. It is safe to repeat: a gate joins duplicates.
 func (c *ReleaseClient) Release(ctx context.Context, addr string, r ReleaseRequest) (ReleaseReply, error) {
@@ -102,7 +106,11 @@ func (c *ReleaseClient) Release(ctx context.Context, addr string, r ReleaseReque
 	}
 	defer res.Body.Close()
 	if v := res.Header.Get(HeaderRefusal); v != "" {
-		return ReleaseReply{}, fmt.Errorf("release %s at %s: %w: %s", r.Object, addr, ErrRefused, v)
+		refusal, err := ParseRefusal(v)
+		if err == nil {
+			err = &RefusedError{refusal}
+		}
+		return ReleaseReply{}, fmt.Errorf("release %s at %s: %w", r.Object, addr, err)
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxReleaseBody))
 	if err != nil {

@@ -325,7 +325,8 @@ func TestReleaseRoundTrip(t *testing.T) {
 	if err != nil || !reply.Released || reply.Token != 9 || got != want {
 		t.Fatalf("%+v %v, host read %+v", reply, err, got)
 	}
-	if _, err := (&ReleaseClient{Signer: NewSigner([]byte("other")), HTTP: srv.Client()}).Release(t.Context(), addr, want); !errors.Is(err, ErrRefused) {
+	var refused *RefusedError
+	if _, err := (&ReleaseClient{Signer: NewSigner([]byte("other")), HTTP: srv.Client()}).Release(t.Context(), addr, want); !errors.As(err, &refused) || refused.Refusal.Reason != ReasonAuth {
 		t.Fatalf("wrong secret: %v", err)
 	}
 	want.Mode = "soon"

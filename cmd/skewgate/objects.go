@@ -215,7 +215,8 @@ func newObjectsMoveCommand(env *Env, api *api) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "move CLASS/ID", Short: "move one object to another host now", Args: cobra.ExactArgs(1),
 		Long: "move has the object's host release it after its running events, and gives the pin to another host: --host, or\n" +
-			"one of its assigned version. It is served throughout. Rollouts and their budgets are not touched.",
+			"one of its assigned version. It is served throughout. Rollouts and their budgets are not touched. Right after\n" +
+			"the object's host has begun a new session, move waits for the object's next owner, at most for the old session's lease.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := objectArg(args[0])
 			if err != nil {
