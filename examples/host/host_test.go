@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -33,6 +34,27 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// While its store is away the process logs what the library says, and nothing else is printed.
+func TestNothingIsPrintedWhileTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	secret := t.TempDir() + "/secret"
+	if err := os.WriteFile(secret, testmesh.Secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	redis := testenv.StartRedis(t)
+	addr := "127.0.0.1:" + strconv.Itoa(testenv.Port(t))
+	env := []string{"RUN_MAIN=1", "STORE=redis://" + redis.Addr, "LISTEN=" + addr, "SKEWGATE_SECRET_FILE=" + secret}
+	p := testenv.StartProcess(t, "host", env, os.Args[0])
+	p.WaitForOutput("INFO registered")
+	redis.Kill()
+	p.WaitForOutput("WARN renewal failed")
+	for line := range strings.Lines(p.Output()) {
+		if !strings.Contains(line, " INFO ") && !strings.Contains(line, " WARN ") {
+			t.Errorf("printed: %s", line)
+		}
+	}
 }
 
 // startShop runs all classes of newShop.

@@ -5,12 +5,15 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 
 	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/owners"
 )
 
 func main() {
+	owners.LogRedis(slog.Default()) // go-redis would print to stderr by itself
 	h, err := host.New(host.Options{App: "shop", Version: "v42", Store: os.Getenv("STORE"), Listen: os.Getenv("LISTEN")})
 	if err != nil {
 		log.Fatal(err)

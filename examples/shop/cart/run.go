@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/skewgate/skewgate/host"
+	"github.com/skewgate/skewgate/owners"
 )
 
 // Main runs a shop host of one version until SIGTERM. register adds the
@@ -26,6 +28,7 @@ func Main(version string, codec Codec, register func(grpc.ServiceRegistrar)) {
 	flag.DurationVar(&o.Lease, "lease", 15*time.Second, "how long this host may go unheard of before its carts are taken over")
 	flag.DurationVar(&o.Idle, "idle", 10*time.Second, "how long a cart without a request stays in memory")
 	flag.Parse()
+	owners.LogRedis(slog.Default())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, codec, register)
 	stop()
