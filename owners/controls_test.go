@@ -23,11 +23,24 @@ var controls = []struct {
 		w.cut(&w.s.scripts.acquire, "floor + 1, ", "")
 	}, tokenAfterRollback},
 	{"a token is above the time", func(w *world) {
-		w.cut(&w.s.scripts.acquire, ", tonumber(now[1]) * 1000000 + tonumber(now[2])", "")
+		w.cut(&w.s.scripts.acquire, ", us + (tonumber(e[3]) or 0)", "")
 	}, tokenAfterLossOfThePin},
 	{"a token is above the last one", func(w *world) {
 		w.cut(&w.s.scripts.acquire, "prev + 1, ", "")
 	}, tokenUnderAClockStep},
+	{"a token is above those of a life that was lost", func(w *world) {
+		w.cut(&w.s.scripts.raise, "seen > us + off and", "false and")
+	}, tokenAfterLossOfEverything},
+	{"so it is at once, not when the clock has made up for it", func(w *world) {
+		w.cut(&w.s.scripts.acquire, "(tonumber(e[2]) or 0) + 1, us + (tonumber(e[3]) or 0)", "us")
+	}, tokenAfterLossOfEverything},
+	{"tokens of a store that was put back grow with time", func(w *world) {
+		w.cut(&w.s.scripts.acquire, " + (tonumber(e[3]) or 0)", "")
+	}, tokenAfterLossOfTwoPins},
+	{"a token is above those that a rollback took", func(w *world) {
+		w.cut(&w.s.scripts.raise, "seen > us + off and", "false and")
+	}, tokenAfterRollbackOfTheTime},
+	{"who mints by a clock that was set on has seen it", func(w *world) { w.unseen = true }, tokenOfTheFuture},
 	{"nobody acquires during the hold", func(w *world) {
 		w.cut(&w.s.scripts.acquire, "~= 'open'", "== 'nothing'")
 	}, acquireAfterFlush},
@@ -97,6 +110,7 @@ type world struct {
 	now       time.Duration // of watchers and hosts
 	sameRunID bool
 	unwaited  bool // WAIT counts replicas that have nothing
+	unseen    bool // minting is no reading of the token clock
 }
 
 const lease, longest = 2 * time.Second, 10 * time.Second
@@ -245,6 +259,79 @@ func tokenUnderAClockStep(w *world) string {
 	w.must(err)
 	w.e.mini.SetTime(time.Now().Add(-time.Hour))
 	if again, won := w.acquire(released, a, 0); won && again.Token <= used.Token {
+		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
+	}
+	return ""
+}
+
+// loss takes all data, sets the clock back by an hour, and lasts until the store is open again.
+func (w *world) loss() {
+	w.t.Helper()
+	w.e.mini.FlushAll()
+	w.e.mini.SetTime(time.Now().Add(-time.Hour))
+	for range 3 {
+		w.poll()
+		w.now += WatchSpan(longest)
+	}
+	if e, err := w.s.Epoch(w.ctx); err != nil || !e.Open {
+		w.t.Fatalf("%+v, %v", e, err)
+	}
+}
+
+// The store loses its data and its time; no caller knows the token any more, but whoever watches knows the time.
+func tokenAfterLossOfEverything(w *world) string {
+	w.poll()
+	used, _ := w.acquire(Pin{}, w.host(), 0)
+	w.poll()
+	w.loss()
+	if again, won := w.acquire(Pin{}, w.host(), 0); !won || again.Token <= used.Token {
+		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
+	}
+	return ""
+}
+
+// After such a loss the pin alone is lost, as it expires a day after its release.
+func tokenAfterLossOfTwoPins(w *world) string {
+	w.poll()
+	w.loss()
+	first, _ := w.acquire(Pin{}, w.host(), 0)
+	w.e.mini.Del(pinKey(object))
+	w.e.mini.SetTime(time.Now().Add(-time.Hour + time.Second))
+	if again, won := w.acquire(Pin{}, w.host(), 0); !won || again.Token <= first.Token {
+		return fmt.Sprintf("token %d after %d was used", again.Token, first.Token)
+	}
+	return ""
+}
+
+// The store falls back to an older copy, and its time with it; its life is the same, so nobody holds.
+func tokenAfterRollbackOfTheTime(w *world) string {
+	a, b := w.host(), w.host()
+	first, _ := w.acquire(Pin{}, a, 0)
+	released, _, err := w.s.Release(w.ctx, object, a, first.Token)
+	w.must(err)
+	before := w.copyOf()
+	used, _ := w.acquire(released, b, 0)
+	w.poll()
+	w.restore(before)
+	w.e.mini.SetTime(time.Now().Add(-time.Hour))
+	w.poll()
+	if again, won := w.acquire(released, a, 0); !won || again.Token <= used.Token {
+		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
+	}
+	return ""
+}
+
+// The clock is set on after the last poll, and a token is minted by it; then all is lost.
+func tokenOfTheFuture(w *world) string {
+	w.poll()
+	seen := w.s.tokens.highest
+	w.e.mini.SetTime(time.Now().Add(time.Hour))
+	used, _ := w.acquire(Pin{}, w.host(), 0)
+	if w.unseen {
+		w.s.tokens.highest = seen
+	}
+	w.loss()
+	if again, won := w.acquire(Pin{}, w.host(), 0); !won || again.Token <= used.Token {
 		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
 	}
 	return ""

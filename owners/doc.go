@@ -10,9 +10,10 @@
 //	pin       none, released → owned → released; owned by a final session → owned
 //	epoch     missing → hold → open
 //
-// A token is minted at each acquire: max(previous+1, floor+1, time of the
-// store in microseconds), where floor is the highest token the caller ever
-// saw for the object. Closed and dead are final; a final session's pins may
+// A token is minted at each acquire: max(previous+1, floor+1, token clock),
+// where floor is the highest token the caller ever saw for the object and the
+// token clock is the time of the store in microseconds plus what watchers added
+// to it, so that it never shows less than they saw. Closed and dead are final; a final session's pins may
 // be acquired at once.
 //
 // # Guaranteed
@@ -20,7 +21,9 @@
 //   - Of the callers that expect the same pin record one acquires it; the
 //     others get its record.
 //   - Tokens of one object rise with each acquire, also over restarts, clock
-//     steps and failovers of the store as long as callers pass their floors.
+//     steps and failovers of the store as long as callers pass their floors;
+//     also over a loss of all data together with a clock that is set back, as
+//     long as some watcher of before watches still.
 //   - A session is declared dead only by a watcher whose own clock saw its
 //     nonce unchanged for a whole lease; never by expiry, never by the
 //     store's clock, never because a key is absent.

@@ -65,7 +65,11 @@ func (s *Store) Acquire(ctx context.Context, a Acquire) (pin Pin, won bool, err 
 	if r.status == "hold" {
 		return pin, false, fmt.Errorf("acquire %s: %w", a.Key, ErrEpochHold)
 	}
-	return pin, r.status == "won", nil
+	won = r.status == "won"
+	if won && pin.Token > max(a.Expect.Token, a.Floor)+1 {
+		s.tokens.saw(pin.Token, s.opt.Clock()) // minted by the token clock: a reading of it
+	}
+	return pin, won, nil
 }
 
 func (a Acquire) valid() error {

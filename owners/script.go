@@ -21,7 +21,7 @@ type scripts struct {
 	acquire, release, confirm, pin             Script
 	register, renew, drain, close, dead, want  Script
 	meta, epochBegin, epochOpen, init, collect Script
-	beat                                       Script
+	beat, raise                                Script
 }
 
 func loadScripts() (scripts, error) {
@@ -31,6 +31,7 @@ func loadScripts() (scripts, error) {
 		"register": &all.register, "renew": &all.renew, "drain": &all.drain, "close": &all.close,
 		"dead": &all.dead, "want": &all.want, "meta": &all.meta, "epoch_begin": &all.epochBegin,
 		"epoch_open": &all.epochOpen, "init": &all.init, "collect": &all.collect, "beat": &all.beat,
+		"raise": &all.raise,
 	} {
 		src, err := scriptFiles.ReadFile("scripts/" + name + ".lua")
 		if err != nil {

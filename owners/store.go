@@ -37,6 +37,7 @@ type Store struct {
 	calls    *Batcher
 	confirms *Batcher     // durable, beside the calls that are not
 	maxLease atomic.Int64 // as the store says; nanoseconds
+	tokens   tokenClock
 }
 
 // Open connects and checks the meta record, which it writes on a new store.

@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Watcher declares sessions dead by its own clock and ends the hold of a store
-// that lost its data. Every gateway and control process runs one. It never
+// Watcher declares sessions dead by its own clock, ends the hold of a store
+// that lost its data, and sees to it that tokens go on above those of before. Every gateway and control process runs one. It never
 // trusts an expiry, the store's clock, or the absence of a key alone.
 type Watcher struct {
 	store *Store
@@ -145,7 +145,7 @@ func (w *Watcher) step(ctx context.Context) error {
 		clear(w.seen)
 		w.epoch = sighting{}
 	}
-	errs := []error{v.bad, w.watchEpoch(ctx, v.epoch, now)}
+	errs := []error{v.bad, w.store.raiseTokens(ctx), w.watchEpoch(ctx, v.epoch, now)}
 	for i, s := range v.sessions {
 		if s.State.Final() { // its index entry is from a version that kept it there
 			errs = append(errs, w.store.CloseSession(ctx, s.ID))

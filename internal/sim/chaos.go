@@ -120,7 +120,7 @@ func (w *world) crash(d dice) {
 	}
 	g := w.gateways[d.IntN(gateways)]
 	w.check.faulted("gateway-restart", g.name)
-	g.restart()
+	w.wg.Go(g.restart)
 }
 
 // stepClock moves the store's clock.
@@ -177,6 +177,12 @@ func (w *world) flush(d dice) {
 			n.set(func(n *node) { n.part = time.Now().Add(2 * leaseMax) })
 		}
 		w.store.flush(restarted)
+		if w.c.has("clock") && d.IntN(2) == 0 { // and the time with it
+			w.check.faulted("clock-lost", "store")
+			w.store.mu.Lock()
+			w.store.offset -= d.span(leaseMax, time.Hour)
+			w.store.mu.Unlock()
+		}
 	}
 }
 
@@ -193,7 +199,7 @@ func (w *world) cordon(d dice) {
 		return
 	}
 	g := w.gateways[d.IntN(gateways)]
-	all, _ := g.watcher.Snapshot()
+	all, _ := g.serving().watcher.Snapshot()
 	if len(all) == 0 {
 		return
 	}
@@ -201,12 +207,12 @@ func (w *world) cordon(d dice) {
 	sid := all[d.IntN(len(all))].ID
 	w.check.faulted("cordon", g.name)
 	w.wg.Go(func() {
-		_ = g.store.Want(g.ctx, sid, owners.WantedCordon) // final by now, or the store is away
+		_ = g.serving().store.Want(g.ctx, sid, owners.WantedCordon) // final by now, or the store is away
 		for time.Sleep(back); !w.over.Load(); time.Sleep(100 * time.Millisecond) {
-			if s, ok, err := g.store.Session(g.ctx, sid); err == nil && (!ok || s.Wanted == owners.WantedNone || s.State.Final()) {
+			if s, ok, err := g.serving().store.Session(g.ctx, sid); err == nil && (!ok || s.Wanted == owners.WantedNone || s.State.Final()) {
 				return
 			}
-			_ = g.store.Want(g.ctx, sid, owners.WantedNone)
+			_ = g.serving().store.Want(g.ctx, sid, owners.WantedNone)
 		}
 	})
 }
@@ -240,7 +246,7 @@ func (w *world) moves(stop <-chan struct{}) {
 			}
 			w.check.faulted("move", k.String())
 			to := ""
-			if all, _ := g.watcher.Snapshot(); named < len(all) {
+			if all, _ := g.serving().watcher.Snapshot(); named < len(all) {
 				if to = byName(all)[named].ID; to == r.sid {
 					to = ""
 				}
@@ -275,10 +281,10 @@ func (w *world) rollouts(stop <-chan struct{}) {
 		}
 		w.check.faulted("drain", i.m.name)
 		w.wg.Go(func() {
-			all, _ := g.watcher.Snapshot()
+			all, _ := g.serving().watcher.Snapshot()
 			for _, s := range all {
 				if s.Addr == i.addr && s.State == owners.Live {
-					_ = g.store.Want(g.ctx, s.ID, owners.WantedDrain)
+					_ = g.serving().store.Want(g.ctx, s.ID, owners.WantedDrain)
 				}
 			}
 		})

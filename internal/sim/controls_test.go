@@ -33,7 +33,7 @@ type control struct {
 
 func hostWithout(p ...faults.Protection) Weakness { return Weakness{Host: p} }
 
-const mintRule = "math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))"
+const mintRule = "math.max(prev + 1, floor + 1, (tonumber(e[2]) or 0) + 1, us + (tonumber(e[3]) or 0))"
 
 var controls = []control{
 	{name: "no claim before load",
@@ -71,6 +71,9 @@ var controls = []control{
 	{name: "no HOLD after the store lost its data",
 		off:    Weakness{NoHold: true},
 		faults: "moves flush partitions", busy: 3, span: 6 * time.Minute, breaks: "I1a I1b"},
+	{name: "tokens start anew after the store lost its data and its time",
+		off:    Weakness{Scripts: [][2]string{{"seen > us + off and", "false and"}}},
+		faults: "moves flush clock crashes", busy: 3, breaks: "I1a I2"},
 	{name: "no counter n in the fence",
 		off:    hostWithout(faults.N),
 		faults: "delays drops", rate: 8, span: 10 * time.Minute, breaks: "I2 I5 I6"},

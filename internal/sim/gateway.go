@@ -24,12 +24,10 @@ import (
 // and its clients. The gateway reaches hosts through the proxy's Do (network.go).
 type proxy struct {
 	*node
-	w       *world
-	id      int
-	store   *owners.Store
-	watcher *owners.Watcher
-	ctx     context.Context
-	cancel  context.CancelFunc
+	w      *world
+	id     int
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu    sync.Mutex
 	runs  []*process // the last one is who serves; the others finish what they have
@@ -43,6 +41,9 @@ type process struct {
 	*gateway.Gateway
 	name    string
 	metrics *prometheus.Registry
+	store   *owners.Store
+	watcher *owners.Watcher
+	ended   context.CancelFunc // of its watcher
 }
 
 func newProxy(w *world, id int) *proxy {
@@ -50,28 +51,41 @@ func newProxy(w *world, id int) *proxy {
 }
 
 func (g *proxy) start() {
-	g.store = g.w.open(g.node)
-	g.watcher = owners.NewWatcher(g.store, "gw"+strconv.Itoa(g.id), nil)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.w.wg.Go(func() { _ = g.watcher.Run(g.ctx) })
+	g.restart()
 	if g.w.c.Weak.TTL || g.w.c.Weak.NoHold {
 		g.w.wg.Go(g.weakWatch)
 	}
-	g.restart()
 	g.w.wg.Go(g.control)
 	g.w.wg.Go(g.clients)
 }
 
-// restart puts a gateway in the old one's place that knows nothing yet.
+// restart puts a process in the old one's place that knows nothing yet, as
+// soon as it reaches the store; the old one watches no more, and ends what it has.
 func (g *proxy) restart() {
+	store := g.w.open(g.node)
+	if store == nil {
+		return
+	}
+	watcher := owners.NewWatcher(store, "gw"+strconv.Itoa(g.id), nil)
 	reg := prometheus.NewRegistry()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p := &process{name: fmt.Sprintf("%s.%d", g.name, len(g.runs)), metrics: reg, Gateway: gateway.New(gateway.Options{
-		ID: g.name, Store: g.store, Watcher: g.watcher, Signer: g.w.signer, Hosts: g, Registry: reg,
-	})}
-	p.SetTable(g.table())
+	if g.w.over.Load() {
+		_ = store.Close()
+		return
+	}
+	ctx, ended := context.WithCancel(g.ctx)
+	if len(g.runs) > 0 {
+		g.runs[len(g.runs)-1].ended()
+	}
+	p := &process{
+		name: fmt.Sprintf("%s.%d", g.name, len(g.runs)), metrics: reg, store: store, watcher: watcher, ended: ended,
+		Gateway: gateway.New(gateway.Options{ID: g.name, Store: store, Watcher: watcher, Signer: g.w.signer, Hosts: g, Registry: reg}),
+	}
+	p.SetTable(g.table(watcher))
 	g.runs = append(g.runs, p)
+	g.w.wg.Go(func() { _ = watcher.Run(ctx) })
 }
 
 func (g *proxy) serving() *process {
@@ -83,10 +97,13 @@ func (g *proxy) serving() *process {
 func (g *proxy) stop() {
 	g.cancel()
 	g.set(func(n *node) { n.dead = true })
-	_ = g.store.Close()
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, p := range g.runs {
+	g.mu.Lock()
+	runs := g.runs
+	g.mu.Unlock()
+	for _, p := range runs {
+		_ = p.store.Close()
 		_ = p.Drain(over) // what is left hangs on a world that is over
 	}
 }
@@ -98,11 +115,12 @@ func (g *proxy) control() {
 	for !g.w.over.Load() {
 		time.Sleep(g.span(50*time.Millisecond, 400*time.Millisecond))
 		g.stand()
-		g.serving().SetTable(g.table())
+		p := g.serving()
+		p.SetTable(g.table(p.watcher))
 	}
 }
 
-func (g *proxy) table() *routing.Table {
+func (g *proxy) table(watcher *owners.Watcher) *routing.Table {
 	spec := routing.Spec{Apps: []routing.App{{Name: "shop"}}, Classes: []routing.Class{{
 		Name: "Cart", App: "shop", Mode: routing.ModeOwn, Routes: []string{"/carts/{id}"},
 		Limits: routing.Limits{HoldFor: holdFor, HeldPerObject: g.w.c.heldPerObject(), HeldBytes: g.w.c.heldBytes()},
@@ -110,7 +128,7 @@ func (g *proxy) table() *routing.Table {
 	if g.w.c.Weak.NoCaps {
 		spec.Classes[0].Limits.HeldPerObject, spec.Classes[0].Limits.HeldBytes = 1<<20, 1<<40
 	}
-	all, _ := g.watcher.Snapshot()
+	all, _ := watcher.Snapshot()
 	for _, s := range byName(all) {
 		if !g.w.calm.Load() && g.num(2) == 0 {
 			continue

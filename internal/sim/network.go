@@ -148,7 +148,7 @@ type route struct {
 
 // route reads where an object is.
 func (g *proxy) route(k owners.Key) (route, bool) {
-	pin, sess, found, err := g.store.Pin(g.ctx, k)
+	pin, sess, found, err := g.serving().store.Pin(g.ctx, k)
 	if err != nil || !found || pin.State != owners.Owned {
 		return route{}, false
 	}

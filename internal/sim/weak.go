@@ -11,12 +11,12 @@ import (
 
 // openAtOnce lets everybody acquire although old leases may stand.
 func (g *proxy) openAtOnce() {
-	switch e, err := g.store.Epoch(g.ctx); {
+	switch e, err := g.serving().store.Epoch(g.ctx); {
 	case err != nil:
 	case e.ID == "":
-		_, _ = g.store.BeginEpoch(g.ctx)
+		_, _ = g.serving().store.BeginEpoch(g.ctx)
 	case !e.Open:
-		_, _ = g.store.OpenEpoch(g.ctx, e.ID)
+		_, _ = g.serving().store.OpenEpoch(g.ctx, e.ID)
 	}
 }
 
@@ -30,11 +30,11 @@ func (g *proxy) weakWatch() {
 		if !g.w.c.Weak.TTL {
 			continue
 		}
-		all, _ := g.watcher.Snapshot()
+		all, _ := g.serving().watcher.Snapshot()
 		for _, s := range byName(all) {
 			seen, _ := strconv.ParseInt(g.w.store.mini.HGet("{p0}:sess:"+s.ID, "seen"), 10, 64)
 			if !s.State.Final() && g.w.store.now().Sub(time.UnixMicro(seen)) > s.Lease {
-				_, _ = g.store.Dead(g.ctx, s.ID, s.Nonce)
+				_, _ = g.serving().store.Dead(g.ctx, s.ID, s.Nonce)
 			}
 		}
 	}

@@ -110,9 +110,9 @@ func (w *world) stop() {
 	time.Sleep(time.Minute) // go-redis dials in goroutines of its own, which end by time
 }
 
-// open opens a node's own store.
+// open opens a node's own store, as soon as it answers; nil when all is over before.
 func (w *world) open(n *node) *owners.Store {
-	for {
+	for !w.over.Load() {
 		s, err := owners.Open(w.t.Context(), owners.Options{
 			URL: storeURL, MaxLease: leaseMax, Timeout: leaseMin / 8, Dial: n.dial, Clock: n.clock,
 		})
@@ -121,6 +121,7 @@ func (w *world) open(n *node) *owners.Store {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	return nil
 }
 
 const storeURL = "redis://store:6379?replicas=1"

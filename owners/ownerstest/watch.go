@@ -78,6 +78,33 @@ var watchTests = map[string]func(*testing.T, *fixture){
 			t.Errorf("open after %v, leases.max is %v", d, f.store.MaxLease())
 		}
 	},
+	"tokens go on above those of a life that was lost, though its clock is behind": func(t *testing.T, f *fixture) {
+		const hour = int64(time.Hour / time.Microsecond)
+		epoch := f.store.Prefix() + "epoch"
+		now, err := f.rdb().Time(f.ctx).Result()
+		f.must(err)
+		f.must(f.rdb().HSet(f.ctx, epoch, "base", now.UnixMicro()+hour, "off", hour).Err()) // as after an earlier loss
+		used := f.own(cart("1"), f.host())
+		if used.Token <= now.UnixMicro()+hour {
+			t.Fatalf("token %d, the clock was %d and an hour ahead", used.Token, now.UnixMicro())
+		}
+		start := time.Now()
+		w := f.watch()
+		for _, age := w.Snapshot(); age > time.Minute; _, age = w.Snapshot() { // it has looked once
+			f.tooLong(start, 20*time.Second)
+			time.Sleep(10 * time.Millisecond)
+		}
+		f.must(f.rdb().FlushDB(f.ctx).Err()) // the hour is gone, too
+		for open := false; !open; time.Sleep(20 * time.Millisecond) {
+			f.tooLong(start, 20*time.Second)
+			e, err := f.store.Epoch(f.ctx)
+			f.must(err)
+			open = e.Open
+		}
+		if p, won, err := f.store.Acquire(f.ctx, owners.Acquire{Key: cart("1"), SID: f.host()}); err != nil || !won || p.Token <= used.Token {
+			t.Errorf("after token %d: %+v, %v, %v", used.Token, p, won, err)
+		}
+	},
 	"index entries whose record has expired are collected": func(t *testing.T, f *fixture) {
 		f.must(f.rdb().Del(f.ctx, f.sessionKey(f.host())).Err())
 		f.watch()

@@ -17,7 +17,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   p = redis.call('HMGET', KEYS[1], 'f', 's', 'i', 't', 'v', 'c')
   if p[1] ~= '1' then return answer('format', p) end
 end
-if redis.call('HGET', KEYS[2], 's') ~= 'open' then return answer('hold', p) end
+local e = redis.call('HMGET', KEYS[2], 's', 'base', 'off')
+if e[1] ~= 'open' then return answer('hold', p) end
 
 local prev, expT = tonumber(p[4]) or 0, tonumber(ARGV[1])
 local free
@@ -36,7 +37,9 @@ if x[1] ~= '1' or x[2] ~= 'live' or x[3] ~= '1' or x[4] ~= '' then return answer
 local floor = tonumber(ARGV[4])
 if not floor or floor < 0 or floor > 4503599627370496 then floor = 0 end
 local now = redis.call('TIME')
-local token = math.max(prev + 1, floor + 1, tonumber(now[1]) * 1000000 + tonumber(now[2]))
+local us = tonumber(now[1]) * 1000000 + tonumber(now[2])
+-- base and off are what watchers know of a life of this store that it has lost: see raise.
+local token = math.max(prev + 1, floor + 1, (tonumber(e[2]) or 0) + 1, us + (tonumber(e[3]) or 0))
 if p[1] then redis.call('PERSIST', KEYS[1]) end -- only a released pin may expire
 p = {'1', 'o', ARGV[3], string.format('%.0f', token), x[5] or '', p[6] or '0'}
 redis.call('HSET', KEYS[1], 'f', '1', 's', 'o', 'i', ARGV[3], 't', p[4], 'v', p[5], 'c', p[6])
