@@ -66,7 +66,7 @@ func (h *Host) openStorage(ctx context.Context) error {
 	switch {
 	case h.opt.Storage == "none":
 	case isPostgres(h.opt.Storage):
-		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Lease: h.opt.Lease})
+		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Timeout: storageTimeout(h.opt.Lease)})
 	default:
 		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{
 			Prefix: h.store.Prefix(), Replicas: h.store.Replicas(), Timeout: storageTimeout(h.opt.Lease),

@@ -62,6 +62,6 @@ func (p *Postgres) endBlockersOnce(ctx context.Context, pid uint32, object strin
 	if err != nil {
 		return // the claim itself says what is wrong
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()            // it is of no more use
+	defer p.calls.closeApart(conn.PgConn())
 	_, _ = conn.Exec(ctx, blockersSQL, pid, object, f.Token, f.Session, f.N) // the claim goes on waiting, and fails by its own limit
 }

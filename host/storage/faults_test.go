@@ -65,7 +65,7 @@ func TestPostgresLostReplyIsUnknown(t *testing.T) {
 
 func openPostgres(t *testing.T, url string) *storage.Postgres {
 	t.Helper()
-	d, err := storage.OpenPostgres(t.Context(), url, storage.PostgresOptions{Lease: 2 * time.Second})
+	d, err := storage.OpenPostgres(t.Context(), url, storage.PostgresOptions{Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestRedisRefusalIsNotUnknown(t *testing.T) {
 func TestPostgresClaimDoesNotWaitForAFrozenHost(t *testing.T) {
 	t.Parallel()
 	url := testenv.Postgres(t).URL
-	d := openPostgres(t, url) // lease 2s: locks are waited for 1s
+	d := openPostgres(t, url) // timeout 2s: locks are waited for 1s
 	open(t, d, first, nil)
 	conn, err := pgx.Connect(t.Context(), url+"&idle_in_transaction_session_timeout=1000")
 	if err != nil {

@@ -15,10 +15,11 @@ import (
 
 // PostgresOptions say how to keep objects in PostgreSQL.
 type PostgresOptions struct {
-	// Lease of the host; 15s. Locks are waited for, and may be held by a
-	// process that stands still, for at most half of it, so that a frozen host
-	// cannot block its successor.
-	Lease time.Duration
+	// Timeout of one call, the wait for a connection included; 3s. Locks are
+	// waited for, and may be held by a process that stands still, for at most
+	// half of it, so that a frozen host cannot block its successor. A host gives
+	// its lease where that is shorter.
+	Timeout time.Duration
 }
 
 // Postgres is the Driver that keeps objects in PostgreSQL, in the tables
@@ -32,7 +33,7 @@ type PostgresOptions struct {
 // A process that stops in the middle of a message keeps the row that it has
 // locked, and no timeout of the server counts there: blockers.go ends it.
 type Postgres struct {
-	pool  *pgxpool.Pool
+	calls *calls
 	apart *pgx.ConnConfig // for a connection beside the pool's, which may all wait
 	look  time.Duration   // how often a claim that has no answer looks for who is in its way; 0: never
 	one   chan struct{}   // at most one of them at a time
@@ -107,15 +108,16 @@ func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (*Postgres
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
 	}
-	if o.Lease == 0 {
-		o.Lease = 15 * time.Second
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = max(cfg.MaxConns, 16)
 	}
-	half := strconv.FormatInt((o.Lease / 2).Milliseconds(), 10)
+	cfg.ConnConfig.ConnectTimeout, cfg.ShouldPing = o.Timeout, note
+	half := milliseconds(o.Timeout / 2)
 	for name, value := range map[string]string{
-		"lock_timeout": half, "idle_in_transaction_session_timeout": half, "statement_timeout": strconv.FormatInt(callTimeout.Milliseconds(), 10),
+		"lock_timeout": half, "idle_in_transaction_session_timeout": half, "statement_timeout": milliseconds(o.Timeout),
 		"default_transaction_isolation": "read committed", "application_name": "skewgate",
 	} {
 		cfg.ConnConfig.RuntimeParams[name] = value
@@ -124,16 +126,30 @@ func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (*Postgres
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
 	}
-	p := &Postgres{pool: pool, apart: cfg.ConnConfig.Copy(), look: o.Lease / 8, one: make(chan struct{}, 1)}
-	if err := p.migrate(ctx); err != nil {
+	p := &Postgres{
+		calls: &calls{pool: pool, limit: o.Timeout}, apart: cfg.ConnConfig.Copy(), look: o.Timeout / 8, one: make(chan struct{}, 1),
+	}
+	if err := migrate(ctx, pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open PostgreSQL storage: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Postgres) migrate(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// migrateTimeout is how long a host that starts may take, which no object waits for.
+const migrateTimeout = 30 * time.Second
+
+func migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		for _, name := range []string{"lock_timeout", "statement_timeout"} {
+			if _, err := tx.Exec(ctx, `SELECT set_config($1, $2, true)`, name, milliseconds(migrateTimeout)); err != nil {
+				return fmt.Errorf("set %s: %w", name, err)
+			}
+		}
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, schemaLock); err != nil {
 			return fmt.Errorf("lock schema: %w", err)
 		}
@@ -146,24 +162,27 @@ func (p *Postgres) migrate(ctx context.Context) error {
 
 // Close ends the connections.
 func (p *Postgres) Close() error {
-	p.pool.Close()
+	p.calls.close()
 	return nil
 }
 
 // Claim sends claim and load together.
-func (p *Postgres) Claim(ctx context.Context, object string, f Fence) (Snapshot, error) {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer conn.Release()
+func (p *Postgres) Claim(ctx context.Context, object string, f Fence) (snap Snapshot, err error) {
+	err = p.calls.run(ctx, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		snap, err = p.claim(ctx, conn, object, f)
+		return err
+	})
+	return snap, err
+}
+
+func (p *Postgres) claim(ctx context.Context, conn *pgxpool.Conn, object string, f Fence) (Snapshot, error) {
 	defer p.endBlockers(conn.Conn().PgConn().PID(), object, f)()
 	b := &pgx.Batch{}
 	b.Queue(claimSQL, object, f.Token, f.Session, f.N)
 	b.Queue(loadSQL, object, f.Token, f.Session, f.N, loadKeys+1)
 	r := conn.SendBatch(ctx, b)
 	var snap Snapshot
-	err = r.QueryRow().Scan(&snap.Revision)
+	err := r.QueryRow().Scan(&snap.Revision)
 	accepted := err == nil
 	if err == nil || errors.Is(err, pgx.ErrNoRows) {
 		var rows pgx.Rows
@@ -175,7 +194,7 @@ func (p *Postgres) Claim(ctx context.Context, object string, f Fence) (Snapshot,
 		return Snapshot{}, postgresOutcome(err)
 	}
 	if !accepted {
-		return Snapshot{}, p.refused(ctx, object, f)
+		return Snapshot{}, refused(ctx, conn, object, f)
 	}
 	size := 0
 	for _, e := range snap.Entries {
@@ -195,11 +214,7 @@ func scanEntry(row pgx.CollectableRow) (Entry, error) {
 
 // Read is one statement.
 func (p *Postgres) Read(ctx context.Context, object string, f Fence, keys []string) (Values, error) {
-	rows, err := p.pool.Query(ctx, readSQL, object, f.Token, f.Session, f.N, byteKeys(keys))
-	if err != nil {
-		return Values{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	entries, rev, err := p.collect(ctx, object, f, rows)
+	entries, rev, err := p.query(ctx, object, f, readSQL, byteKeys(keys))
 	if err != nil {
 		return Values{}, err
 	}
@@ -225,16 +240,24 @@ func (p *Postgres) List(ctx context.Context, object string, f Fence, o ListOptio
 	if o.Reverse {
 		query = listReverseSQL
 	}
-	rows, err := p.pool.Query(ctx, query, object, f.Token, f.Session, f.N, []byte(start), last, o.Limit)
+	return p.query(ctx, object, f, query, []byte(start), last, o.Limit)
+}
+
+// query runs a statement that gives (revision, key, value); args are those after the fence's.
+func (p *Postgres) query(ctx context.Context, object string, f Fence, sql string, args ...any) (entries []Entry, rev int64, err error) {
+	err = p.calls.run(ctx, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		entries, rev, err = collect(ctx, conn, object, f, sql, args)
+		return err
+	})
+	return entries, rev, err
+}
+
+// collect: no row means that the fence does not hold, a row without a key that nothing was found.
+func collect(ctx context.Context, conn *pgxpool.Conn, object string, f Fence, sql string, args []any) (entries []Entry, rev int64, err error) {
+	rows, err := conn.Query(ctx, sql, append([]any{object, f.Token, f.Session, f.N}, args...)...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return p.collect(ctx, object, f, rows)
-}
-
-// collect reads (revision, key, value); no row means that the fence does not
-// hold, a row without a key that nothing was found.
-func (p *Postgres) collect(ctx context.Context, object string, f Fence, rows pgx.Rows) (entries []Entry, rev int64, err error) {
 	defer rows.Close()
 	held := false
 	for rows.Next() {
@@ -252,7 +275,7 @@ func (p *Postgres) collect(ctx context.Context, object string, f Fence, rows pgx
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if !held {
-		return nil, 0, p.refused(ctx, object, f)
+		return nil, 0, refused(ctx, conn, object, f)
 	}
 	return entries, rev, nil
 }
@@ -275,19 +298,21 @@ func (p *Postgres) Write(ctx context.Context, object string, f Fence, batch Batc
 	b := &pgx.Batch{}
 	b.Queue(lockSQL, object, f.Token, f.Session, f.N)
 	b.Queue(writeSQL, object, f.Token, f.Session, f.N, batch.IfRevision, byteKeys(dead), keys, values)
-	r := p.pool.SendBatch(ctx, b)
-	var changed int
-	_, err := r.Exec()
-	if err == nil {
-		err = r.QueryRow().Scan(&changed)
-	}
-	if err = errors.Join(err, r.Close()); err != nil {
-		return postgresOutcome(err)
-	}
-	if changed == 0 {
-		return p.refused(ctx, object, f)
-	}
-	return nil
+	return p.calls.run(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		r := conn.SendBatch(ctx, b)
+		var changed int
+		_, err := r.Exec()
+		if err == nil {
+			err = r.QueryRow().Scan(&changed)
+		}
+		if err = errors.Join(err, r.Close()); err != nil {
+			return postgresOutcome(err)
+		}
+		if changed == 0 {
+			return refused(ctx, conn, object, f)
+		}
+		return nil
+	})
 }
 
 func byteKeys(keys []string) [][]byte {
@@ -299,9 +324,9 @@ func byteKeys(keys []string) [][]byte {
 }
 
 // refused says why nothing was done: another fence stands, or the revision has passed.
-func (p *Postgres) refused(ctx context.Context, object string, f Fence) error {
+func refused(ctx context.Context, conn *pgxpool.Conn, object string, f Fence) error {
 	var cur Fence
-	err := p.pool.QueryRow(ctx, fenceSQL, object).Scan(&cur.Token, &cur.Session, &cur.N)
+	err := conn.QueryRow(ctx, fenceSQL, object).Scan(&cur.Token, &cur.Session, &cur.N)
 	switch {
 	case err == nil && cur == f:
 		return errRevision

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 )
 
 // Errors of a Storage.
@@ -95,10 +94,6 @@ type Driver interface {
 // errRevision is a Driver's answer to a Batch whose IfRevision has passed.
 var errRevision = errors.New("revision has changed")
 
-// callTimeout bounds a claim or write. A caller who goes away does not abort
-// it: the answer would be lost, and with it the activation.
-const callTimeout = 5 * time.Second
-
 // Storage is what one activation of one object sees. It is safe for concurrent use.
 type Storage struct {
 	driver Driver
@@ -122,9 +117,7 @@ func Open(ctx context.Context, d Driver, object string, f Fence, l Limits, onEnd
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("claim %s: %w", object, err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
-	snap, err := d.Claim(ctx, object, f)
+	snap, err := d.Claim(context.WithoutCancel(ctx), object, f) // see write
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", object, err)
 	}
@@ -251,9 +244,8 @@ func (s *Storage) write(ctx context.Context, b Batch) error {
 	s.writing++
 	s.loaded = nil
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
-	err := s.driver.Write(ctx, s.object, s.fence, b)
+	// A caller who goes away does not abort it: the answer would be lost, and with it the activation.
+	err := s.driver.Write(context.WithoutCancel(ctx), s.object, s.fence, b)
 	if err != nil && !errors.Is(err, errRevision) {
 		err = s.failed(err) // before the write counts as over, so that Flush cannot miss it
 	}

@@ -39,6 +39,7 @@ const (
 type link struct {
 	client, server net.Conn
 	gap            bool // a part was swallowed: what follows would make no sense
+	lost           bool // nobody at one end hears of the other one any more
 }
 
 func (l *link) close() { l.client.Close(); l.server.Close() }
@@ -102,9 +103,19 @@ func (p *Proxy) Mute(mute bool) {
 	defer p.mu.Unlock()
 	p.mute = mute
 	for l := range p.links {
-		if !mute && l.gap {
+		if !mute && l.gap && !l.lost {
 			l.close()
 		}
+	}
+}
+
+// Lose loses the connections that stand, for good and without a word, as a firewall does that
+// has forgotten them: nothing passes, and neither end hears of the other one's. New ones are well.
+func (p *Proxy) Lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.lost = true
 	}
 }
 
@@ -147,8 +158,18 @@ func (p *Proxy) copy(l *link, dst, src net.Conn, d Direction) {
 			}
 		}
 		if err != nil {
+			p.awaitEnd(l)
 			return
 		}
+	}
+}
+
+// awaitEnd keeps the end of one end of a lost link from the other one.
+func (p *Proxy) awaitEnd(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l.lost && !p.cut && !p.closed {
+		p.changed.Wait()
 	}
 }
 
@@ -162,7 +183,7 @@ func (p *Proxy) pass(l *link, d Direction, n int) bool {
 		p.most[d] = max(0, most-n)
 		p.stalled[d] = p.most[d] == 0 // for what comes next
 	}
-	delay, swallow := p.delay, p.mute && d == Replies
+	delay, swallow := p.delay, l.lost || p.mute && d == Replies
 	l.gap = l.gap || swallow
 	p.mu.Unlock()
 	if swallow {

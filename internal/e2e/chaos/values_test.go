@@ -1,9 +1,12 @@
 package chaos
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/skewgate/skewgate/internal/testenv"
 )
@@ -40,7 +43,32 @@ func TestValuesFaults(t *testing.T) {
 			l.servedAgain("every object is served without " + h.Name)
 			h.Start()
 		}},
+		{"every row is locked by a session that stands still when an owner dies", func(c *cluster, l *load) {
+			h := l.involve(l.busiest())
+			stuck := lockRows(l.t, postgres.URL)
+			h.Kill()
+			c.beyond()
+			l.servedAgain("every object is served without " + h.Name)
+			h.Start()
+			if _, err := stuck.Exec(context.Background(), "SELECT"); err == nil {
+				l.t.Error("the session that had locked the rows has not ended: nobody had to get past it")
+			}
+		}},
 	})
+}
+
+// lockRows gives a session in whose transaction every object is locked and nothing goes on.
+func lockRows(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	if _, err := conn.Exec(t.Context(), "BEGIN; SELECT FROM skewgate_fence FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 func TestLinkOfAHostToItsValues(t *testing.T) {
