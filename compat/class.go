@@ -104,24 +104,24 @@ func exist(classes []*class, versions []*version, unchanged []schema.Unchanged) 
 	for _, c := range classes {
 		for _, name := range c.services {
 			if !has(name, false, func(v *version) bool { return v.Set.Service(name) != nil }) {
-				return c.missing("service", name)
+				return c.missing("service", name, names(versions, (*schema.Set).ServiceNames))
 			}
 		}
 		for _, name := range c.state {
 			if !has(name, true, func(v *version) bool { return v.Set.Message(name) != nil }) {
-				return c.missing("message", name)
+				return c.missing("message", name, names(versions, (*schema.Set).MessageNames))
 			}
 		}
 	}
 	return nil
 }
 
-func (c *class) missing(kind string, name protoreflect.FullName) error {
+func (c *class) missing(kind string, name protoreflect.FullName, known []string) error {
 	of := ""
 	if c.name != string(name) {
 		of = " of class " + c.name
 	}
-	return usageError{fmt.Sprintf("the %s %s%s is in no version", kind, name, of), "give its full name, with the package: shop.v1.Cart"}
+	return usageError{fmt.Sprintf("the %s %s%s is in no version", kind, name, of), instead(kind, string(name), known)}
 }
 
 // selected are the classes that were asked for.

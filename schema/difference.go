@@ -26,7 +26,7 @@ func newDifference(graphs [2]*graph) (d *difference, understood bool) {
 		if len(g.oddWhere(missing || s.opts.wantsEverything(s.manifest))) > 0 {
 			return d, false
 		}
-		d.sides[i] = &selection{graph: g, kept: map[node]bool{}}
+		d.sides[i] = &selection{graph: g, kept: map[node]bool{}, lacks: missing}
 		for _, n := range roots {
 			by := wanted[n.decl().name]
 			by[i] = true

@@ -16,6 +16,7 @@ type selection struct {
 	roots []node        // services and messages that were wanted and are there
 	kept  map[node]bool // what is compiled
 	stubs []stub        // by name of the service
+	lacks bool          // a name that was wanted is not there
 }
 
 // stub is methods of a service that are shown without their types.
@@ -72,6 +73,22 @@ func (x *index) oddWhere(matters bool) []*indexedFile {
 	return odd
 }
 
+// declared lists the full names of the input's own services, or messages.
+func (g *graph) declared(kind declKind) []string {
+	var names []string
+	for _, f := range g.files {
+		if !f.own {
+			continue
+		}
+		for _, d := range f.decls {
+			if d.kind == kind {
+				names = append(names, d.name)
+			}
+		}
+	}
+	return names
+}
+
 // whole selects all that is wanted.
 func (g *graph) whole(roots []node) *selection {
 	s := &selection{graph: g, roots: roots, kept: map[node]bool{}}
@@ -116,6 +133,9 @@ func (s *selection) compile(ctx context.Context, extra []*indexedFile, full bool
 	set := &Set{Name: side.name, Manifest: side.manifest, own: map[string]bool{}}
 	for p := range side.own {
 		set.own[p] = true
+	}
+	if s.lacks {
+		set.known = map[declKind][]string{declService: s.graph.declared(declService), declMessage: s.graph.declared(declMessage)}
 	}
 	set.places = newSourcePlacer(side)
 	if list := paths(files); len(list) > 0 {

@@ -38,6 +38,8 @@ type Set struct {
 	messages []protoreflect.MessageDescriptor
 	places   placer
 	partial  bool // some methods are shown without their types
+
+	known map[declKind][]string // names of the input's own, where one that was wanted is not there
 }
 
 // placer finds declarations in sources.
@@ -138,6 +140,27 @@ func (s *Set) Services() []protoreflect.ServiceDescriptor { return s.services }
 
 // Messages lists all messages of the input (not of its imports), nested ones included, map entries not, by name.
 func (s *Set) Messages() []protoreflect.MessageDescriptor { return s.messages }
+
+// ServiceNames lists the full names of the input's services, by name: all of
+// them where a name that was wanted is not there, for who says what there is instead; else those of the Set.
+func (s *Set) ServiceNames() []string {
+	names := slices.Clone(s.known[declService])
+	for _, d := range s.services {
+		names = append(names, string(d.FullName()))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// MessageNames is the same for messages.
+func (s *Set) MessageNames() []string {
+	names := slices.Clone(s.known[declMessage])
+	for _, d := range s.messages {
+		names = append(names, string(d.FullName()))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Files has every file of the set, imports included: a resolver of messages,
 // extensions and enums by name.

@@ -203,7 +203,9 @@ func (s *side) display(importPath string) string {
 func (s *side) compileAll(ctx context.Context, g *graph, full bool) (*Set, error) {
 	roots, missing := g.wanted(s.opts.want(s.manifest))
 	odd := g.oddWhere(missing || s.opts.wantsEverything(s.manifest))
-	return g.whole(roots).compile(ctx, odd, full || len(odd) > 0)
+	sel := g.whole(roots)
+	sel.lacks = missing
+	return sel.compile(ctx, odd, full || len(odd) > 0)
 }
 
 // atRevision says of problems in a git revision at which one they are: their

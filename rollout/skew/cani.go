@@ -227,6 +227,23 @@ func (f Facts) remove() []Ground {
 	return out
 }
 
+// inWords is a duration in whole seconds, from ten minutes on in whole minutes,
+// and never more than it is: 90s, 45m, 24h, 24h5m.
+func inWords(d time.Duration) string {
+	unit := time.Second
+	if d >= 10*time.Minute {
+		unit = time.Minute
+	}
+	s := d.Truncate(unit).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 // evidence names what could hide a reason.
 func (f Facts) evidence(q Question) []Ground {
 	var out []Ground
@@ -238,8 +255,8 @@ func (f Facts) evidence(q Question) []Ground {
 		out = append(out, unknown("skewgate doctor", "%d of %d gateways report; silent: %s", e.Seen, e.Expected, strings.Join(e.Missing, ", ")))
 	}
 	if asked, have := e.At.Sub(e.From), e.At.Sub(e.Since); !e.Covers() {
-		out = append(out, unknown(fmt.Sprintf("repeat with --since %s if that is enough for you", have.Round(time.Minute)),
-			"tallies go back %s, %s was asked for", have.Round(time.Second), asked.Round(time.Minute)))
+		out = append(out, unknown(fmt.Sprintf("repeat with --since %s if that is enough for you", inWords(max(have, time.Second))),
+			"tallies go back %s, %s was asked for", inWords(have), inWords(asked)))
 	}
 	lines := f.Answer.Lines
 	if q == Remove {

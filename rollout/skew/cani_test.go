@@ -43,7 +43,10 @@ func TestCanI(t *testing.T) {
 		{"finish, a caller without a schema", Finish, func(f *Facts) { f.Matrices["Cart"].Callers = nil }, "unknown", "the registry cannot say whether it understands v42"},
 		{"finish, a gateway is silent", Finish, func(f *Facts) { f.Answer.Evidence.Seen, f.Answer.Evidence.Missing = 2, []string{"gw-3"} }, "unknown", "2 of 3 gateways report; silent: gw-3"},
 		{"finish, no gateway", Finish, func(f *Facts) { f.Answer.Evidence.Seen, f.Answer.Evidence.Expected = 0, 0 }, "unknown", "no gateway reports"},
-		{"finish, tallies too short", Finish, func(f *Facts) { f.Answer.Evidence.Since = f.Answer.Evidence.At.Add(-3 * time.Hour) }, "unknown", "tallies go back 3h"},
+		{"finish, tallies too short", Finish, func(f *Facts) { f.Answer.Evidence.Since = f.Answer.Evidence.At.Add(-3 * time.Hour) }, "unknown", "tallies go back 3h, 24h was asked for"},
+		{"finish, tallies much too short", Finish, func(f *Facts) {
+			f.Answer.Evidence.From, f.Answer.Evidence.Since = f.Answer.Evidence.At.Add(-time.Minute), f.Answer.Evidence.At.Add(-12345*time.Millisecond)
+		}, "unknown", "tallies go back 12s, 1m was asked for"},
 		{"finish, folded callers", Finish, func(f *Facts) {
 			f.Answer.Lines = append(f.Answer.Lines, Line{Caller: Other, Class: "Cart", App: "shop", Version: "v42", Calls: 5})
 		}, "unknown", "5 calls were folded"},
@@ -92,6 +95,19 @@ func TestCanI(t *testing.T) {
 		}
 		if d.Answer != c.want || !strings.Contains(all, c.says) {
 			t.Errorf("%s: %s, want %s with %q\n%s", c.name, d.Answer, c.want, c.says, all)
+		}
+	}
+}
+
+// A hint that names a time must not name more than there is: it would not help.
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 12999 * time.Millisecond: "12s", time.Minute: "1m", 90 * time.Second: "1m30s", 10 * time.Minute: "10m",
+		10*time.Minute + 59*time.Second: "10m", time.Hour: "1h", 24 * time.Hour: "24h", 24*time.Hour + 5*time.Minute: "24h5m", 100 * time.Hour: "100h",
+	} {
+		got := inWords(d)
+		if back, err := time.ParseDuration(got); got != want || err != nil || back > d {
+			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
 }

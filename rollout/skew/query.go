@@ -65,7 +65,8 @@ type Method struct {
 	Last   time.Time `json:"last"`
 }
 
-// Evidence says what an answer rests on.
+// Evidence says what an answer rests on. Tallies are counted in whole minutes,
+// beyond an hour in whole hours: calls up to one of them before From are in.
 type Evidence struct {
 	At       time.Time    `json:"at"`    // by the store's clock
 	From     time.Time    `json:"from"`  // asked for
@@ -80,14 +81,8 @@ type Evidence struct {
 // Complete says that every expected gateway was heard, and at least one.
 func (e Evidence) Complete() bool { return e.Seen > 0 && e.Seen == e.Expected }
 
-// Covers says that tallies go back to From, up to one bucket.
-func (e Evidence) Covers() bool {
-	slack := time.Minute
-	if e.At.Sub(e.From) > 2*time.Hour {
-		slack = time.Hour
-	}
-	return !e.Since.After(e.From.Add(slack))
-}
+// Covers says that tallies go back to From.
+func (e Evidence) Covers() bool { return !e.Since.After(e.From) }
 
 // Query answers q with what the matrices know about each pair. matrices may be nil.
 func (r *Reader) Query(ctx context.Context, q Query, matrices Matrices) (*Answer, error) {
@@ -98,9 +93,9 @@ func (r *Reader) Query(ctx context.Context, q Query, matrices Matrices) (*Answer
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Evidence: e.summary()}
+	a := &Answer{Evidence: e.summary(q.Since)}
 	lines := map[pair]*Line{}
-	seconds := max(e.now.Sub(later(a.Evidence.From, a.Evidence.Since)).Seconds(), 1)
+	seconds := max(e.now.Sub(later(e.from, a.Evidence.Since)).Seconds(), 1)
 	for k, row := range e.rows {
 		if !q.matches(k) {
 			continue
@@ -202,11 +197,8 @@ func (ins instance) after(other instance) bool {
 }
 
 // summary says which gateways were heard. Runs of one gateway count once.
-func (e *evidence) summary() Evidence {
-	out := Evidence{At: e.now, From: e.now, Since: e.now}
-	if e.from.Before(e.now) {
-		out.From = e.from
-	}
+func (e *evidence) summary(since time.Duration) Evidence {
+	out := Evidence{At: e.now, From: e.now.Add(-since), Since: e.now}
 	latest := map[string]instance{}
 	for _, ins := range e.instances {
 		if ins.started.Before(out.Since) {

@@ -98,6 +98,9 @@ func TestGatewaysAreMerged(t *testing.T) {
 		if e := got.Evidence; e.Seen != 2 || e.Expected != 2 || !e.Complete() || e.Folded != 0 {
 			t.Errorf("evidence %+v", e)
 		}
+		if e := ask(t, rdb, Query{Since: 90 * time.Minute}, nil).Evidence; e.At.Sub(e.From) != 90*time.Minute || e.Covers() {
+			t.Errorf("90m were asked for, and the gateways have just started: %+v, covers %v", e, e.Covers())
+		}
 		if got.VersionsLive != 4 {
 			t.Errorf("%d versions live, want web@v41, web@v42, shop@v41, shop@v42", got.VersionsLive)
 		}
