@@ -56,45 +56,46 @@ const (
 	maxBatch = 256
 )
 
-// A call is one script with what it is run with; done is closed when the rest stands.
-type call struct {
-	script Script
-	keys   []string
-	args   []any
-	done   chan struct{}
-
-	v     any
-	acked int64 // replicas that have its writes
-	err   error
-}
-
 // do runs c and returns the script's answer. When ctx ends before it is
 // answered the call may still run.
 func (b *Batcher) do(ctx context.Context, c *call) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.opt.Timeout)
-	defer cancel()
 	b.mu.Lock()
 	if b.running == runners {
 		c.done = make(chan struct{})
 		b.waiting = append(b.waiting, c)
 		b.mu.Unlock()
-		select {
-		case <-c.done:
-			return c.v, c.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		return b.wait(ctx, c)
 	}
 	b.running++
 	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, b.opt.Timeout)
+	defer cancel()
+	one := command{calls: []*call{c}}
 	if b.opt.Replicas > 0 {
-		b.pipeline(ctx, false, []*call{c})
+		b.pipeline(ctx, false, []*command{&one})
 	} else {
-		c.v, c.err = b.rdb.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
+		v, err := b.rdb.EvalSha(ctx, c.script.sha, c.keys, c.args...).Result()
+		one.answer(v, err, nil)
 	}
 	b.next()
-	b.again(ctx, c)
+	if c.err != nil {
+		b.again(ctx, one.calls)
+	}
 	return c.v, c.err
+}
+
+// wait waits for the answer to a call that rides with others.
+func (b *Batcher) wait(ctx context.Context, c *call) (any, error) {
+	late := time.NewTimer(b.opt.Timeout) // half the price of a context, for each call
+	defer late.Stop()
+	select {
+	case <-c.done:
+		return c.v, c.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-late.C:
+		return nil, context.DeadlineExceeded
+	}
 }
 
 // next gives the runner that is free now to those that wait, if there are any.
@@ -129,45 +130,45 @@ func (b *Batcher) drain() {
 func (b *Batcher) send(batch []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.opt.Timeout)
 	defer cancel()
-	b.pipeline(ctx, false, batch)
+	b.pipeline(ctx, false, together(batch))
+	b.again(ctx, batch)
 	for _, c := range batch {
-		b.again(ctx, c)
 		close(c.done)
 	}
 }
 
-// pipeline sends a batch, and WAIT behind it on the same connection.
-func (b *Batcher) pipeline(ctx context.Context, text bool, batch []*call) {
-	cmds := make([]*redis.Cmd, len(batch))
+// pipeline sends commands, and WAIT behind them on the same connection.
+func (b *Batcher) pipeline(ctx context.Context, text bool, all []*command) {
 	var wait *redis.Cmd
 	_, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, c := range batch {
-			if text {
-				cmds[i] = p.Eval(ctx, c.script.src, c.keys, c.args...)
-			} else {
-				cmds[i] = p.EvalSha(ctx, c.script.sha, c.keys, c.args...)
-			}
+		for _, c := range all {
+			c.queue(ctx, p, text)
 		}
 		if b.opt.Replicas > 0 {
 			wait = p.Do(ctx, "WAIT", b.opt.Replicas, b.opt.Wait.Milliseconds())
 		}
 		return nil
 	})
-	for i, c := range batch {
-		c.v, c.err = cmds[i].Result()
-		if c.err == nil && err != nil && cmds[i].Val() == nil {
-			c.err = err // the pipeline broke before it was sent
-		}
-		if c.err == nil && wait != nil {
-			c.acked, c.err = wait.Int64()
+	for _, c := range all {
+		c.answer(c.sent.Val(), c.sent.Err(), err)
+		for _, call := range c.calls {
+			if call.err == nil && wait != nil {
+				call.acked, call.err = wait.Int64()
+			}
 		}
 	}
 }
 
-// again sends a call with its text when the server has forgotten the script: it has not run.
-func (b *Batcher) again(ctx context.Context, c *call) {
-	if redis.HasErrorPrefix(c.err, "NOSCRIPT") {
-		b.pipeline(ctx, true, []*call{c})
+// again sends calls a second time, where that is harmless and helps: with its
+// text a script that the server had forgotten, for it has not run; and each call
+// alone, where a script that ran for several failed, for the cause may be the
+// record of another. Scripts that run for several may be sent twice.
+func (b *Batcher) again(ctx context.Context, batch []*call) {
+	if f := those(batch, (*call).forgotten); len(f) > 0 {
+		b.pipeline(ctx, true, together(f))
+	}
+	if f := those(batch, (*call).failedForAll); len(f) > 0 {
+		b.pipeline(ctx, false, alone(f))
 	}
 }
 

@@ -51,10 +51,10 @@ var controls = []struct {
 		w.cut(&w.s.scripts.acquire, "x[2] ~= 'live' or", "")
 	}, acquireForADeadSession},
 	{"the expected owner is checked", func(w *world) {
-		w.cut(&w.s.scripts.acquire, "prev == expT and p[3] == ARGV[2]", "true")
+		w.cut(&w.s.scripts.acquire, "prev == expT and p[3] == ARGV[a]", "true")
 	}, acquireFromAnother},
 	{"an owned pin does not expire", func(w *world) {
-		w.cut(&w.s.scripts.acquire, "redis.call('PERSIST', KEYS[1])", "")
+		w.cut(&w.s.scripts.acquire, "if p ~= none then call('PERSIST', pin) end", "")
 	}, ownedPinAfterADay},
 	{"only the owner releases", func(w *world) {
 		w.cut(&w.s.scripts.release, "p[3] ~= ARGV[1] or ", "")
@@ -142,7 +142,9 @@ func (w *world) cut(sc *Script, old, by string) {
 	if strings.Count(sc.src, old) != 1 {
 		w.t.Fatalf("%s has %q %d times", sc.name, old, strings.Count(sc.src, old))
 	}
-	*sc = NewScript(sc.name, strings.Replace(sc.src, old, by, 1))
+	weak := NewScript(sc.name, strings.Replace(sc.src, old, by, 1))
+	weak.keys, weak.args = sc.keys, sc.args
+	*sc = weak
 }
 
 func (w *world) must(err error) {

@@ -50,26 +50,39 @@ func (s *Store) Acquire(ctx context.Context, a Acquire) (pin Pin, won bool, err 
 	if err := a.valid(); err != nil {
 		return Pin{}, false, fmt.Errorf("acquire %s: %w", a.Key, err)
 	}
-	expT, expSID, last := "0", "", sessionKey(a.SID)
-	if a.Expect.State != None {
-		expT, expSID, last = FormatToken(a.Expect.Token), a.Expect.SID, sessionKey(a.Expect.SID)
-	}
-	keys := []string{pinKey(a.Key), keyEpoch, sessionKey(a.SID), last}
-	r, err := s.run(ctx, s.scripts.acquire, keys, expT, expSID, a.SID, FormatToken(a.Floor))
+	keys, args := a.asked()
+	r, err := s.run(ctx, s.scripts.acquire, keys, args...)
 	if err != nil {
 		return Pin{}, false, fmt.Errorf("acquire %s: %w", a.Key, err)
 	}
-	if pin, err = r.pin(a.Key); err != nil {
+	if pin, won, err = a.answered(r); err != nil {
 		return Pin{}, false, fmt.Errorf("acquire %s: %w", a.Key, err)
 	}
 	if r.status == "hold" {
 		return pin, false, fmt.Errorf("acquire %s: %w", a.Key, ErrEpochHold)
 	}
-	won = r.status == "won"
 	if won && pin.Token > max(a.Expect.Token, a.Floor)+1 {
 		s.tokens.saw(pin.Token, s.opt.Clock()) // minted by the token clock: a reading of it
 	}
 	return pin, won, nil
+}
+
+// asked is what the script is run with, and answered what it said.
+func (a Acquire) asked() (keys []string, args []any) {
+	keys, args = []string{keyEpoch, sessionKey(a.SID), pinKey(a.Key)}, []any{a.SID, FormatToken(a.Floor)}
+	if a.Expect.State == None {
+		return keys, append(args, "0")
+	}
+	return append(keys, sessionKey(a.Expect.SID)), append(args, FormatToken(a.Expect.Token), a.Expect.SID)
+}
+
+func (a Acquire) answered(r reply) (pin Pin, won bool, err error) {
+	if r.status == "won" { // the rest of the record is what was asked for
+		pin, err = decodePin(a.Key, append([]any{format, "o", a.SID}, r.fields...))
+		return pin, err == nil, err
+	}
+	pin, err = r.pin(a.Key)
+	return pin, false, err
 }
 
 func (a Acquire) valid() error {

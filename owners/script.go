@@ -15,7 +15,13 @@ var scriptFiles embed.FS
 // A Script is a Lua script, called by its digest.
 type Script struct {
 	name, src, sha string
+
+	// Of a script that takes several calls at once: how many keys and arguments
+	// stand first, once for all of them. It answers a list with one reply for each.
+	keys, args int
 }
+
+func (s Script) many() bool { return s.keys > 0 }
 
 type scripts struct {
 	acquire, release, confirm, pin             Script
@@ -39,6 +45,7 @@ func loadScripts() (scripts, error) {
 		}
 		*to = NewScript(name, string(src))
 	}
+	all.acquire.keys, all.acquire.args = 2, 1 // epoch and session; sid
 	return all, nil
 }
 

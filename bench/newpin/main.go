@@ -102,9 +102,9 @@ func bareAcquire(ctx context.Context, r *rig.Redis) (func(context.Context, strin
 	}
 	sha, err := r.Client.ScriptLoad(ctx, string(src)).Result()
 	return func(ctx context.Context, id string) error {
-		keys := []string{"{p0}:pin:Cart/" + id, "{p0}:epoch", "{p0}:sess:" + sid, "{p0}:sess:" + sid}
-		v, err := r.Client.EvalSha(ctx, sha, keys, "0", "", sid, "0").Slice()
-		if err == nil && v[0] != "won" {
+		keys := []string{"{p0}:epoch", "{p0}:sess:" + sid, "{p0}:pin:Cart/" + id}
+		v, err := r.Client.EvalSha(ctx, sha, keys, sid, "0", "0").Slice()
+		if err == nil && v[0].([]any)[0] != "won" {
 			err = fmt.Errorf("%s: %v", id, v)
 		}
 		return err
