@@ -21,6 +21,34 @@ type eventContext struct {
 	over bool            // it ended, in good order and before its request, and nobody had asked
 	full context.Context // made on demand
 	end  context.CancelCauseFunc
+
+	why     error           // the first reason that cancel was given
+	outlast context.Context // made on demand: ends when cancel is called, not with the request
+	endLast context.CancelCauseFunc
+}
+
+// WithoutClient gives a context that ends when the running event does, or its activation is lost, with the reason as its
+// cause, and not when the client goes away. It has the values of the event's own. It is for work that cannot be called
+// back and has to be over before the object's next event begins. Outside of an event it is context.WithoutCancel.
+func WithoutClient(ctx context.Context) context.Context {
+	e := eventOf(ctx)
+	if e == nil {
+		return context.WithoutCancel(ctx)
+	}
+	return e.ctx.lasting()
+}
+
+// lasting gives the context that ends with the event and not with its request.
+func (c *eventContext) lasting() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.outlast == nil {
+		c.outlast, c.endLast = context.WithCancelCause(context.WithoutCancel(c))
+		if c.why != nil {
+			c.endLast(c.why)
+		}
+	}
+	return c.outlast
 }
 
 // made gives the context that context.WithCancelCause makes.
@@ -49,6 +77,12 @@ func (c *eventContext) fill() {
 // cancel ends it; the first reason stays.
 func (c *eventContext) cancel(why error) {
 	c.mu.Lock()
+	if c.why == nil {
+		c.why = why
+	}
+	if last := c.endLast; last != nil {
+		defer last(why) // those below it look at c
+	}
 	if c.full == nil && why == context.Canceled && c.Context.Err() == nil { //nolint:errorlint // the very one
 		c.over = true
 		c.mu.Unlock()

@@ -77,6 +77,34 @@ func TestEventContextIsLikeACancelledOne(t *testing.T) {
 	}
 }
 
+// What outlasts the client ends with the event, for the first reason, whenever somebody asks for it.
+func TestWithoutClient(t *testing.T) {
+	t.Parallel()
+	why := errors.New("the object moved")
+	for _, early := range []bool{true, false} {
+		request, leave := context.WithCancelCause(context.WithValue(t.Context(), nameKey{}, "a request"))
+		c, end := host.EventContext(request)
+		last := context.Context(nil)
+		if early {
+			last = host.Lasting(c)
+		}
+		leave(context.Canceled)
+		if c.Err() == nil || early && last.Err() != nil {
+			t.Errorf("the client left, asked before it %v: %v, %v", early, c.Err(), last)
+		}
+		end(why)
+		end(context.Canceled)
+		if last = host.Lasting(c); context.Cause(last) != why || last.Value(nameKey{}) != "a request" {
+			t.Errorf("the event ended, asked before it %v: %v %v", early, context.Cause(last), last.Value(nameKey{}))
+		}
+	}
+	outside, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := host.WithoutClient(outside).Err(); err != nil {
+		t.Error("outside of an event:", err)
+	}
+}
+
 func errText(err error) string {
 	if err == nil {
 		return ""

@@ -66,3 +66,6 @@ func EventContext(under context.Context) (ctx context.Context, cancel func(error
 	c := &eventContext{Context: under}
 	return c, c.cancel
 }
+
+// Lasting gives what WithoutClient gives inside of the event of a context that EventContext made.
+func Lasting(ctx context.Context) context.Context { return ctx.(*eventContext).lasting() }

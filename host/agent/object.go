@@ -39,10 +39,13 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, done := x.a.events.begin(x.o)
 	defer done()
 	r.Header.Del(wire.HeaderRefuse)
-	watch, ctx, cancel := newSilence(r.Context(), x.a.silent)
+	watch, ctx, cancel := newSilence(host.WithoutClient(r.Context()), x.a.silent)
 	defer cancel(nil)
-	defer watch.over()
-	r = watch.wrap(r)
+	defer watch.end()
+	client := newDeparture(r.Context(), watch, cancel)
+	defer client.stop()
+	w, r = client.wrap(w), watch.wrap(r)
+	beside := func() { host.RunBeside(ctx); client.beside() }
 	first := !x.told.Swap(true)
 	at := forward.Attempt{
 		Addr: x.a.addr,
@@ -53,18 +56,21 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				h.Set(wire.HeaderActivation, "new")
 			}
 		},
-		Answer: func(_ int, h http.Header) bool {
+		Answer: func(status int, h http.Header) bool {
 			watch.over()
 			wire.Strip(h)
+			if status == http.StatusSwitchingProtocols {
+				client.beside() // attached by the hijack
+			}
 			if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
-				host.RunBeside(ctx)
+				beside()
 			}
 			return true
 		},
 		Trailer: wire.Strip,
 	}
 	if wire.ProtocolOf(r) == wire.ProtocolGRPC {
-		call := newCallWatch(func() { watch.over(); host.RunBeside(ctx) })
+		call := newCallWatch(func() { watch.over(); beside() })
 		defer call.stop()
 		w, r = call.wrap(w, r)
 		// The HTTP/2 transport does not see its context end while it waits for
