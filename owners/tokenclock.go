@@ -37,16 +37,16 @@ func (c *tokenClock) shows(now time.Duration) (seen, would int64) {
 }
 
 // raiseTokens reads the token clock, and sets it on where this process saw it show more.
-func (s *Store) raiseTokens(ctx context.Context) error {
+func (s *Store) raiseTokens(ctx context.Context) (raised bool, err error) {
 	seen, would := s.tokens.shows(s.opt.Clock())
 	r, err := s.run(ctx, s.scripts.raise, []string{keyEpoch}, seen, would)
 	if err != nil || r.status == "none" {
-		return err
+		return false, err
 	}
 	us, err := ParseToken(r.text(0))
 	if err != nil {
-		return fmt.Errorf("token clock: %w", err)
+		return false, fmt.Errorf("token clock: %w", err)
 	}
 	s.tokens.saw(us, s.opt.Clock())
-	return nil
+	return r.status == "raised", nil
 }

@@ -145,7 +145,11 @@ func (w *Watcher) step(ctx context.Context) error {
 		clear(w.seen)
 		w.epoch = sighting{}
 	}
-	errs := []error{v.bad, w.store.raiseTokens(ctx), w.watchEpoch(ctx, v.epoch, now)}
+	raised, err := w.store.raiseTokens(ctx)
+	if raised {
+		w.log.Warn("the store's clock shows less than it did: tokens go on above those of before")
+	}
+	errs := []error{v.bad, err, w.watchEpoch(ctx, v.epoch, now)}
 	for i, s := range v.sessions {
 		if s.State.Final() { // its index entry is from a version that kept it there
 			errs = append(errs, w.store.CloseSession(ctx, s.ID))
