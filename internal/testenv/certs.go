@@ -43,6 +43,13 @@ func NewCA(t testing.TB) *CA {
 	return ca
 }
 
+// Pool has its certificate and no other.
+func (ca *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return pool
+}
+
 // Issue makes a certificate for 127.0.0.1 and localhost that serves as server
 // and as client; uris (such as a SPIFFE id) are in it too.
 func (ca *CA) Issue(name string, uris ...string) (certFile, keyFile string) {

@@ -21,6 +21,7 @@ type Proxy struct {
 	delay   time.Duration  // of each piece of data
 	most    [2]int         // by direction: bytes that pass before it stalls; 0 means any number
 	stalled [2]bool        // by direction: data waits, as behind a partition that heals in time
+	waiting [2]int         // by direction: bytes that do
 	closed  bool
 	cut     bool
 	mute    bool // what the server says is swallowed
@@ -88,8 +89,15 @@ func (p *Proxy) Stall(d Direction, stalled bool) {
 	p.changed.Broadcast()
 }
 
+// Waiting says how many bytes are kept by a stall; up to 32 KiB of each connection, the rest waits before the proxy.
+func (p *Proxy) Waiting(d Direction) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting[d]
+}
+
 // StallAfter lets about n bytes of one direction pass, then stalls it: whoever
-// sends more has stopped in the middle of it.
+// sends more has stopped in the middle of it. 0 takes that back; what it has stalled stays so.
 func (p *Proxy) StallAfter(d Direction, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,9 +184,11 @@ func (p *Proxy) awaitEnd(l *link) {
 // pass waits as the link demands, and says whether n bytes of data go on at all.
 func (p *Proxy) pass(l *link, d Direction, n int) bool {
 	p.mu.Lock()
+	p.waiting[d] += n
 	for p.stalled[d] && !p.cut && !p.closed {
 		p.changed.Wait()
 	}
+	p.waiting[d] -= n
 	if most := p.most[d]; most > 0 {
 		p.most[d] = max(0, most-n)
 		p.stalled[d] = p.most[d] == 0 // for what comes next

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type plan struct {
 	lease    time.Duration // 2s
 	broken   string        // see breakHost
 	stop     string        // the point at which a host by library stops itself after SIGUSR1
+	tls      *testenv.CA   // of every certificate: store and hosts are spoken to by mutual TLS; nil: in plain text
 	agents   int           // of the three hosts; the others are by library
 }
 
@@ -37,6 +39,8 @@ type cluster struct {
 	gateways []*gateway
 	control  *testenv.Process
 	hosts    []*objectHost
+
+	storeCert, storeKey string // of everybody who speaks to the store; with tls
 }
 
 type gateway struct {
@@ -59,7 +63,7 @@ kind: Mesh
 store: {url: %q, replicas: %d, failover: %v}
 listen: {gateway: "127.0.0.1:%d", picker: "127.0.0.1:%d", xds: "127.0.0.1:%d", admin: "127.0.0.1:%d"}
 leases: {host: %v, max: %[8]v}
-auth: {meshSecretFile: %q}
+auth: {meshSecretFile: %q%s}
 control: "127.0.0.1:%[6]d"
 classes:
   List:
@@ -81,6 +85,9 @@ func startCluster(t *testing.T, p plan) *cluster {
 	c.secret = filepath.Join(c.dir, "secret")
 	if err := os.WriteFile(c.secret, []byte("a secret of the tests of faults\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if c.tls != nil {
+		c.storeCert, c.storeKey = c.tls.Issue("client-of-the-store")
 	}
 	direct, _ := c.storeURL(false)
 	init := testenv.StartProcess(t, "store init", nil, skewgate, "store", "init", "--store", direct)
@@ -109,23 +116,49 @@ func (c *cluster) api() *admin.Client { return &admin.Client{URL: c.admin, By: "
 // storeURL is the store's URL, over a link of its own where there are links.
 func (c *cluster) storeURL(linked bool) (string, *testenv.Proxy) {
 	c.t.Helper()
-	params := fmt.Sprintf("?replicas=%d&failover=%v", c.replicas, c.failover)
+	scheme, params := "redis://", fmt.Sprintf("?replicas=%d&failover=%v", c.replicas, c.failover)
+	if c.tls != nil {
+		scheme, params = "rediss://", fmt.Sprintf("%s&ca=%s&cert=%s&key=%s", params, c.tls.File, c.storeCert, c.storeKey)
+	}
 	switch {
 	case c.url != "":
 		return c.url + params, nil
 	case !linked:
-		return "redis://" + c.addr + params, nil
+		return scheme + c.addr + params, nil
 	}
 	p := testenv.NewProxy(c.t, c.addr)
-	return "redis://" + p.Addr + params, p
+	return scheme + p.Addr + params, p
+}
+
+// gatewayName and hostName are in certificates: both are of one authority, and neither passes for the other.
+const gatewayName, hostName = "spiffe://chaos.example/gateway", "spiffe://chaos.example/hosts/"
+
+// gatewayTLS is what the mesh file says of it.
+func (c *cluster) gatewayTLS(name string) string {
+	if c.tls == nil {
+		return ""
+	}
+	cert, key := c.tls.Issue(name, gatewayName)
+	return fmt.Sprintf(", tls: {certFile: %q, keyFile: %q, caFile: %q, hosts: [%q]}", cert, key, c.tls.File, hostName+"*")
+}
+
+// hostTLS is certificate, key and authority of a host.
+func (c *cluster) hostTLS(name string) (cert, key, ca string) {
+	if c.tls == nil {
+		return "", "", ""
+	}
+	cert, key = c.tls.Issue(name, hostName+name)
+	return cert, key, c.tls.File
 }
 
 func (c *cluster) serve(name, role string, port, admin int, store string) *testenv.Process {
 	c.t.Helper()
 	file := filepath.Join(c.dir, name+".yaml")
 	xds := c.xds
-	store, _, _ = strings.Cut(store, "?") // the file has its own keys for what follows
-	text := fmt.Sprintf(meshFile, store, c.replicas, c.failover, port, testenv.Port(c.t), xds, admin, c.lease, c.secret)
+	for _, own := range []string{"replicas", "failover"} { // the file has keys of its own for these
+		store = regexp.MustCompile(own+"=[^&]*&?").ReplaceAllString(store, "")
+	}
+	text := fmt.Sprintf(meshFile, strings.TrimRight(store, "?&"), c.replicas, c.failover, port, testenv.Port(c.t), xds, admin, c.lease, c.secret, c.gatewayTLS(name))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -142,17 +175,20 @@ func (c *cluster) startHost(name string, agent bool) *objectHost {
 		h.values = testenv.NewProxy(c.t, c.postgres)
 		values = testenv.PostgresURL(h.values.Addr)
 	}
+	cert, key, ca := c.hostTLS(name)
 	if agent {
 		up, api := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t)), fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
 		h.upstream = testenv.StartProcess(c.t, "upstream of "+name, []string{roleEnv + "=upstream", "NAME=" + name, "LISTEN=" + up, "STORAGE=" + api}, os.Args[0])
 		h.Process = testenv.StartProcess(c.t, name, nil, skewgate, "agent", "--app", "chaos", "--version", "v1", "--class", "List",
 			"--upstream", "http://"+up, "--listen", listen, "--advertise", h.link.Addr, "--name", name, "--storage", api,
-			"--store", store, "--values", values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz")
+			"--store", store, "--values", values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz",
+			"--tls-cert", cert, "--tls-key", key, "--tls-ca", ca, "--tls-gateway", gatewayName)
 		return h
 	}
 	env := []string{
 		roleEnv + "=host", "NAME=" + name, "STORE=" + store, "VALUES=" + values, "LISTEN=" + listen,
 		"ADVERTISE=" + h.link.Addr, "SECRET=" + c.secret, "LEASE=" + c.lease.String(), brokenEnv + "=" + c.broken, stopEnv + "=" + c.stop,
+		"CERT=" + cert, "KEY=" + key, "CA=" + ca,
 	}
 	h.Process = testenv.StartProcess(c.t, name, env, os.Args[0])
 	return h

@@ -20,7 +20,7 @@ import (
 // A list is the object under test, kept in memory and under one key of the
 // object's storage:
 //
-//	POST /lists/ID/append?v=N  the list with N at its end
+//	POST /lists/ID/append?v=N  the list with N at its end (more parameters: inTransaction)
 //	GET  /lists/ID/            the list, from memory
 //	GET  /lists/ID/?stored=1   the list, from storage
 //	GET  /lists/ID/socket      a WebSocket, see talk
@@ -123,7 +123,7 @@ func activate(name string) host.Activate {
 		if err := l.load(ctx, st); err != nil {
 			return nil, err
 		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.serve(w, r, st) }), nil
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.serve(w, r, st.as(r)) }), nil
 	}
 }
 

@@ -85,6 +85,9 @@ func runHost() error {
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Faults: &faults.Host{Off: map[faults.Protection]bool{}},
 	}
+	if ca := os.Getenv("CA"); ca != "" {
+		o.MTLS = host.MTLS{CertFile: os.Getenv("CERT"), KeyFile: os.Getenv("KEY"), CAFile: ca, Gateways: []string{gatewayName}}
+	}
 	if broken := os.Getenv(brokenEnv); broken != "" {
 		breakHost(o.Faults, broken)
 	}

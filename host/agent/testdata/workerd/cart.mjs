@@ -32,10 +32,11 @@ export class Cart {
 
   async fetch(request) {
     const event = request.headers.get("Skewgate-Event");
-    // The instance may be of an earlier activation: what it remembers is void.
-    if (request.headers.get("Skewgate-Activation") === "new") this.n = Number((await this.storage("GET", "n", event)) ?? 0);
+    // The instance may be of an earlier activation: what it remembers is void. It may also be a new one in
+    // the same activation: workerd lets go of those that are idle.
+    if (request.headers.get("Skewgate-Activation") === "new" || this.n === undefined) this.n = Number((await this.storage("GET", "n", event)) ?? 0);
     if (request.headers.get("Upgrade") === "websocket") return this.watch(event);
-    if (new URL(request.url).pathname === "/add") await this.add(event);
+    if (new URL(request.url).pathname.endsWith("/add")) await this.add(event);
     return new Response(String(this.n), { headers: { "Served-By": `workerd ${this.env.VERSION}` } });
   }
 
