@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 
@@ -94,6 +95,31 @@ func TestARecordThatFailsTheScriptFailsItsOwnCall(t *testing.T) {
 				t.Errorf("%+v %v %v", pin, won, err)
 			}
 		})
+	}
+}
+
+// What is not one answer for each call is nobody's answer.
+func TestAnAnswerForOthersIsRefused(t *testing.T) {
+	t.Parallel()
+	all, err := loadScripts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := []any{"won", "7", "v1", "0"}
+	for name, c := range map[string]struct {
+		v  any
+		ok bool
+	}{
+		"one each": {[]any{one, one}, true}, "too few": {[]any{one}, false}, "too many": {[]any{one, one, one}, false},
+		"no list": {"won", false}, "nothing": {nil, false},
+	} {
+		two := command{calls: []*call{{script: all.acquire}, {script: all.acquire}}}
+		two.answer(c.v, nil, nil)
+		for _, call := range two.calls {
+			if ok := call.err == nil; ok != c.ok || !ok && !errors.Is(call.err, ErrBadRecord) {
+				t.Errorf("%s: %v, %v", name, call.v, call.err)
+			}
+		}
 	}
 }
 
