@@ -55,7 +55,7 @@ func TestHerdOnOneObjectIsBoundedWhileTheStoreStandsStill(t *testing.T) {
 	})
 	m.host("a", "v1")
 	m.table()
-	before := m.store.calls.Load()
+	before, began := m.store.calls.Load(), time.Now()
 	m.store.still.Lock()
 	codes, wait := m.herd(same("1", herd))
 	for range herd - held { // hangs where waiting is not bounded: the store has not answered yet
@@ -71,8 +71,9 @@ func TestHerdOnOneObjectIsBoundedWhileTheStoreStandsStill(t *testing.T) {
 			t.Errorf("a held request was answered %s", c)
 		}
 	}
-	if n := m.store.calls.Load() - before; n != 2 { // read, acquire
-		t.Errorf("the store was asked %d times for one object", n)
+	again := int64(time.Since(began) / storeTimeout)              // a call that is not answered in time is made again
+	if n := m.store.calls.Load() - before; n < 2 || n > 2+again { // read, acquire
+		t.Errorf("the store was asked %d times for one object in %v", n, time.Since(began))
 	}
 }
 
@@ -100,8 +101,8 @@ func TestHoldTimeBoundsTheWaitForTheStore(t *testing.T) {
 }
 
 // Many cold objects at once: the store gets no more calls at a time than the
-// gateway may make, and two for each object (a few more where the machine is so
-// slow that a resolve waits five seconds for its turn, and tries again).
+// gateway may make, and two for each object (more where the machine is so slow
+// that a resolve waits in vain for its turn, and tries again).
 func TestHerdOfObjectsIsBoundedAtTheStore(t *testing.T) {
 	const herd, slots = 1_000, 4
 	m := newMesh(t, func(m *mesh, o *Options) {
@@ -114,9 +115,10 @@ func TestHerdOfObjectsIsBoundedAtTheStore(t *testing.T) {
 	for i := range ids {
 		ids[i] = strconv.Itoa(i)
 	}
-	before := m.store.calls.Load()
+	before, began := m.store.calls.Load(), time.Now()
 	codes, wait := m.herd(ids)
 	wait()
+	again := int64(time.Since(began) / storeTimeout)
 	good, other := 0, map[string]int{}
 	for range herd {
 		if c := <-codes; c == "200" {
@@ -125,8 +127,8 @@ func TestHerdOfObjectsIsBoundedAtTheStore(t *testing.T) {
 			other[c]++
 		}
 	}
-	if calls, most := m.store.calls.Load()-before, m.store.most.Load(); most > slots || calls < 2*herd || calls > 3*herd {
-		t.Errorf("%d store calls, %d at a time; want about %d, at most %d at a time", calls, most, 2*herd, slots)
+	if calls, most := m.store.calls.Load()-before, m.store.most.Load(); most > slots || calls < 2*herd || calls > (2+again)*herd {
+		t.Errorf("%d store calls in %v, %d at a time; want %d, at most %d at a time", calls, time.Since(began), most, 2*herd, slots)
 	}
 	if good != herd {
 		t.Errorf("%d of %d served; others %v", good, herd, other)
