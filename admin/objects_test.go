@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -125,6 +126,26 @@ func TestNamesThatAreNoneAreErrors(t *testing.T) {
 	if _, err := m.client.Skew(t.Context(), skew.Query{Class: "Cart", App: "shop", Caller: "nobody"}); err != nil {
 		t.Errorf("a class that nobody called: %v", err)
 	}
+}
+
+// Of a record that cannot be read doctor knows nothing: what to do is said at once.
+func TestRecordThatCannotBeReadIsExplained(t *testing.T) {
+	onEveryStore(t, func(t *testing.T, m *mesh) {
+		rdb, at := m.store.Redis(), m.store.Prefix()+"pin:Cart/"
+		if err := errors.Join(rdb.HSet(t.Context(), at+"newer", "f", 2, "s", "o").Err(), rdb.Set(t.Context(), at+"other", "x", 0).Err()); err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[string]string{"newer": "upgrade this skewgate", "other": "something else wrote below"} {
+			k := owners.Key{Class: "Cart", ID: id}
+			var e *Error
+			if _, err := m.client.Object(t.Context(), k); !errors.As(err, &e) || !strings.Contains(e.Next, want) {
+				t.Errorf("get %s: %v, want %q", id, err, want)
+			}
+			if _, err := m.client.MoveObject(t.Context(), k, ObjectMove{}); !errors.As(err, &e) || !strings.Contains(e.Next, want) {
+				t.Errorf("move %s: %v, want %q", id, err, want)
+			}
+		}
+	})
 }
 
 func TestMoveIsRefusedWithTheReason(t *testing.T) {

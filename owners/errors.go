@@ -44,6 +44,9 @@ func fail(op string, writes bool, err error) error {
 				return fmt.Errorf("%s: %w: %w", op, ErrUnavailable, err)
 			}
 		}
+		if strings.Contains(reply.Error(), "WRONGTYPE") { // the embedded store has words before it
+			return fmt.Errorf("%s: %w: %w", op, ErrBadRecord, err)
+		}
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	if writes {

@@ -28,6 +28,8 @@ func Fix(err error) string {
 		return "hosts may hold leases of before: nothing needs to be done, it opens by itself after leases.max; skewgate hosts list --all"
 	case errors.Is(err, ErrNewer):
 		return "upgrade this skewgate: a newer one writes to this store; nothing was changed"
+	case errors.Is(err, ErrBadRecord):
+		return "something else wrote below {p0}: on this server: look at what it is (redis-cli TYPE KEY, HGETALL KEY), and let skewgate have a server, or a user, of its own"
 	case errors.As(err, &dns):
 		return "is the host's name right? It does not resolve here"
 	case has("WRONGPASS", "NOAUTH"):
