@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/skewgate/skewgate/internal/testenv"
 )
@@ -147,7 +148,7 @@ type meeting struct {
 
 func newMeeting(t *testing.T, url string) *meeting {
 	t.Helper()
-	s, err := Open(t.Context(), Options{URL: url})
+	s, err := Open(t.Context(), Options{URL: url, Timeout: 30 * time.Second}) // on a slow machine nothing is sent twice
 	if err != nil {
 		t.Fatal(err)
 	}
