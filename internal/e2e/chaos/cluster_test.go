@@ -75,7 +75,7 @@ classes:
 // hostNames are stable, as names of pods are.
 var hostNames = []string{"one", "two", "three"}
 
-// startCluster starts everything and waits until objects are served.
+// startCluster starts everything and waits until all hosts are there.
 func startCluster(t *testing.T, p plan) *cluster {
 	t.Helper()
 	if p.lease == 0 {
@@ -95,9 +95,9 @@ func startCluster(t *testing.T, p plan) *cluster {
 	if !strings.Contains(init.Output(), "open") && !strings.Contains(init.Output(), "ready") {
 		t.Fatalf("store init: %s", init.Output())
 	}
-	admin := testenv.Port(t)
-	c.admin = fmt.Sprintf("http://127.0.0.1:%d", admin)
-	c.control = c.serve("control", "control", testenv.Port(t), admin, direct)
+	port := testenv.Port(t)
+	c.admin = fmt.Sprintf("http://127.0.0.1:%d", port)
+	c.control = c.serve("control", "control", testenv.Port(t), port, direct)
 	for i := range 2 {
 		url, link := c.storeURL(true)
 		port := testenv.Port(t)
@@ -107,6 +107,16 @@ func startCluster(t *testing.T, p plan) *cluster {
 	for i, name := range hostNames {
 		c.hosts = append(c.hosts, c.startHost(name, i >= len(hostNames)-p.agents))
 	}
+	eventually(t, "every host is ready", recovery, func() bool {
+		list, err := c.api().Hosts(t.Context(), admin.HostQuery{})
+		ready := 0
+		for _, h := range list.Items {
+			if h.State == "ready" {
+				ready++
+			}
+		}
+		return err == nil && ready == len(hostNames)
+	})
 	return c
 }
 
@@ -179,10 +189,15 @@ func (c *cluster) startHost(name string, agent bool) *objectHost {
 	if agent {
 		up, api := fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t)), fmt.Sprintf("127.0.0.1:%d", testenv.Port(c.t))
 		h.upstream = testenv.StartProcess(c.t, "upstream of "+name, []string{roleEnv + "=upstream", "NAME=" + name, "LISTEN=" + up, "STORAGE=" + api}, os.Args[0])
-		h.Process = testenv.StartProcess(c.t, name, nil, skewgate, "agent", "--app", "chaos", "--version", "v1", "--class", "List",
-			"--upstream", "http://"+up, "--listen", listen, "--advertise", h.link.Addr, "--name", name, "--storage", api,
+		args := []string{
+			skewgate, "agent", "--app", "chaos", "--version", "v1", "--class", "List",
+			"--upstream", "http://" + up, "--listen", listen, "--advertise", h.link.Addr, "--name", name, "--storage", api,
 			"--store", store, "--values", values, "--lease", c.lease.String(), "--idle", "3s", "--secret-file", c.secret, "--health", "/healthz",
-			"--tls-cert", cert, "--tls-key", key, "--tls-ca", ca, "--tls-gateway", gatewayName)
+		}
+		if c.tls != nil {
+			args = append(args, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca, "--tls-gateway", gatewayName)
+		}
+		h.Process = testenv.StartProcess(c.t, name, nil, args...)
 		return h
 	}
 	env := []string{

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,6 +70,27 @@ func promoteTheLast(t *testing.T, replicas int, postgres bool) history.Report {
 	l.servedAgain("every object is served by what is left")
 	l.goOn(100)
 	return l.judge()
+}
+
+// TestNemesisOfReplicas stops and thaws a master and two replicas, with Sentinel, besides everything else.
+// SKEWGATE_CHAOS_REPLICAS=1 is the setting that promises nothing; what it shows then is only told.
+func TestNemesisOfReplicas(t *testing.T) {
+	t.Parallel()
+	replicas, err := strconv.Atoi(cmp.Or(os.Getenv("SKEWGATE_CHAOS_REPLICAS"), "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := testenv.Sentinel(t, 2, 3)
+	var stores []*victim
+	for i, s := range set.Servers {
+		stores = append(stores, &victim{name: fmt.Sprint("store ", i+1), hurts: []hurt{{"stopped", s.Pause, s.Resume}}})
+	}
+	l := torment(t, plan{url: set.URL(), replicas: replicas, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1}, stores...)
+	if r := l.judge(); !r.Clean() && replicas >= 2 {
+		t.Error(r)
+	} else {
+		t.Log(r)
+	}
 }
 
 // leaveBehind writes more than waits for a process that stands still in its

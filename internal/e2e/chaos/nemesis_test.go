@@ -29,6 +29,14 @@ func TestNemesisOfValues(t *testing.T) {
 }
 
 func tormented(t *testing.T, p plan, stores ...*victim) {
+	t.Helper()
+	l := torment(t, p, stores...)
+	l.clean()
+}
+
+// torment gives the clients, who are served again after all of it.
+func torment(t *testing.T, p plan, stores ...*victim) *load {
+	t.Helper()
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SKEWGATE_CHAOS_SEED"), fmt.Sprint(rand.Uint32())), 10, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +60,7 @@ func tormented(t *testing.T, p plan, stores ...*victim) {
 	}
 	l.servedAgain("every object is served after all of it")
 	l.goOn(60)
-	l.clean()
+	return l
 }
 
 // victim is something that can be hurt in some ways, one at a time.
@@ -92,14 +100,20 @@ func onLink(name string, p *testenv.Proxy) *victim {
 // victims are the processes and the links.
 func (c *cluster) victims() []*victim {
 	all := []*victim{onProcess(c.control)}
+	link := func(name string, p *testenv.Proxy) {
+		if p != nil {
+			all = append(all, onLink(name, p))
+		}
+	}
 	for _, g := range c.gateways {
-		all = append(all, onProcess(g.Process), onLink(g.Name+" to store", g.store))
+		all = append(all, onProcess(g.Process))
+		link(g.Name+" to store", g.store)
 	}
 	for _, h := range c.hosts {
-		all = append(all, onProcess(h.Process), onLink("gateways to "+h.Name, h.link), onLink(h.Name+" to store", h.store))
-		if h.values != nil {
-			all = append(all, onLink(h.Name+" to its values", h.values))
-		}
+		all = append(all, onProcess(h.Process))
+		link("gateways to "+h.Name, h.link)
+		link(h.Name+" to store", h.store)
+		link(h.Name+" to its values", h.values)
 		if h.upstream != nil {
 			all = append(all, onProcess(h.upstream))
 		}
