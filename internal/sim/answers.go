@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skewgate/skewgate/owners"
@@ -22,6 +23,7 @@ type op struct {
 	eras       [2]int // at begin and end
 	done       bool
 	failed     string // else
+	full       bool   // because its host has no place for one object more
 	a          answer
 
 	attempts         int
@@ -66,6 +68,7 @@ func (c *check) shed(o *op, why string) {
 	defer c.mu.Unlock()
 	delete(c.held[o.gateway], o)
 	o.failed, o.end = "not sent: "+why, time.Now()
+	o.full = strings.Contains(why, "Options.MaxActive")
 	c.history.add("shed", o.id)
 	c.stats.Shed++
 	c.unsent[o.id] = true
@@ -158,19 +161,31 @@ func recoveryBound(holding bool) time.Duration {
 // nodes need to notice that they stand and reach again (20 ms each); ten round trips of 2 ms.
 const activationTime = leaseMax/8 + 200*time.Millisecond
 
-// recovery is I7. Needs mu.
+// recovery is I7. Where hosts are crowded an object may have to wait until
+// another one is idle, which nobody bounds: then the owner's word that it is full
+// comes in time, and the answer at all. Needs mu.
 func (c *check) recovery(about map[string]string) {
 	for i := range int64(objects) {
 		k := object(i).String()
-		first := time.Duration(-1)
-		for _, o := range c.ops[k] {
-			if o.done && o.end.After(c.calmAt) && (first < 0 || o.end.Sub(c.calmAt) < first) {
-				first = o.end.Sub(c.calmAt)
-			}
-		}
+		first := c.firstAfter(k, func(o *op) bool { return o.done })
 		c.stats.Recovery = max(c.stats.Recovery, first)
-		if first < 0 || first > c.bound {
+		word := first
+		if full := c.firstAfter(k, func(o *op) bool { return o.full }); full >= 0 {
+			word = min(word, full)
+		}
+		if first < 0 || word > c.bound {
 			c.breaks("I7", "%s: first answer %v after the faults, bound %v; %s", k, first, c.bound, about[k])
 		}
 	}
+}
+
+// firstAfter is how long after the faults a request of an object ended so; -1 says never. Needs mu.
+func (c *check) firstAfter(k string, so func(*op) bool) time.Duration {
+	first := time.Duration(-1)
+	for _, o := range c.ops[k] {
+		if so(o) && o.end.After(c.calmAt) && (first < 0 || o.end.Sub(c.calmAt) < first) {
+			first = o.end.Sub(c.calmAt)
+		}
+	}
+	return first
 }

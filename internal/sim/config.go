@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
@@ -28,7 +29,8 @@ type Config struct {
 	History io.Writer       // takes the history as text; nil: only its hash is kept
 }
 
-// AllFaults are the classes of faults.
+// AllFaults are the classes of faults, but for those that a run must ask for:
+// promotions, of controls, and crowded, where hosts have fewer places than objects.
 var AllFaults = []string{
 	"moves", "rollouts", "cordon", "pauses", "partitions", "crashes", "drift", "clock", "delays", "drops", "failover", "flush", "forge",
 	"repeats", "hasty",
@@ -48,6 +50,7 @@ type Weakness struct {
 	NoCaps   bool        // gateways hold as much as comes
 	NoResend bool        // gateways take a refusal for an answer
 	Resend   bool        // gateways take an unknown outcome for a request that was not sent
+	Uncapped bool        // hosts have as many objects active as come
 	Roomy    bool        // hosts remember every released object, so that no watermark stands in for one
 }
 
@@ -60,20 +63,30 @@ func (w Weakness) and(x Weakness) Weakness {
 		Host: slices.Concat(w.Host, x.Host), Scripts: slices.Concat(w.Scripts, x.Scripts), NoWait: slices.Concat(w.NoWait, x.NoWait),
 		SameRun: w.SameRun || x.SameRun, NoFence: w.NoFence || x.NoFence, Repeat: w.Repeat || x.Repeat, Patient: w.Patient || x.Patient,
 		TTL: w.TTL || x.TTL, NoHold: w.NoHold || x.NoHold, NoCaps: w.NoCaps || x.NoCaps, NoResend: w.NoResend || x.NoResend,
-		Resend: w.Resend || x.Resend, Roomy: w.Roomy || x.Roomy,
+		Resend: w.Resend || x.Resend, Uncapped: w.Uncapped || x.Uncapped, Roomy: w.Roomy || x.Roomy,
 	}
 }
 
-func (c Config) gap() time.Duration {
-	if c.Gap == 0 {
-		return 15 * time.Millisecond
-	}
-	return c.Gap
-}
+func (c Config) gap() time.Duration { return cmp.Or(c.Gap, 15*time.Millisecond) }
 
-// String is the command line that repeats the run.
+// String is the command line that repeats the run, but for what a control removes.
 func (c Config) String() string {
-	return fmt.Sprintf("-sim.seed=%d -sim.time=%v -sim.faults=%s", c.Seed, c.Time, strings.Join(c.Faults, ","))
+	args := []string{
+		fmt.Sprintf("-sim.seed=%d -sim.time=%v -sim.faults=%s -sim.writes=%v -sim.gap=%v",
+			c.Seed, c.Time, strings.Join(c.Faults, ","), c.Writes, c.gap()),
+	}
+	for _, f := range []struct {
+		name string
+		n    int64
+	}{{"rate", c.Rate}, {"busy", c.Busy}, {"moves", c.Moves}} {
+		if f.n != 0 {
+			args = append(args, fmt.Sprintf("-sim.%s=%d", f.name, f.n))
+		}
+	}
+	if c.Brief {
+		args = append(args, "-sim.brief")
+	}
+	return strings.Join(args, " ")
 }
 
 // planned says that nothing happens but what operators do, and copies of requests.
@@ -104,6 +117,15 @@ func (c Config) heldBytes() int64 {
 		return 1 << 20
 	}
 	return 16 << 10
+}
+
+// maxActive is how many objects a host may have active: one or two where hosts
+// are crowded, fewer than there are objects; else any number.
+func (c Config) maxActive(n *node) int {
+	if !c.has("crowded") {
+		return 0
+	}
+	return 1 + int(n.num(2))
 }
 
 func (c Config) has(fault string) bool { return slices.Contains(c.Faults, fault) }

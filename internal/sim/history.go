@@ -67,6 +67,7 @@ type Stats struct {
 	Held       int   // most requests of one object that one gateway held
 	HeldBytes  int64 // most bytes that one gateway provably kept
 	Refused    int   // attempts that a gate refused, or that reached nobody
+	Turns      int   // objects that made room for another where hosts are crowded
 	Moves      int   // owners that followed one that had released
 	Mints      int   // owners
 	Duplicates int   // tokens minted twice, after a rollback; none may be used twice
@@ -85,6 +86,7 @@ func (s *Stats) add(x Stats) {
 	s.Attempts += x.Attempts
 	s.Resends += x.Resends
 	s.Held, s.HeldBytes = max(s.Held, x.Held), max(s.HeldBytes, x.HeldBytes)
+	s.Turns += x.Turns
 	s.Moves += x.Moves
 	s.Mints += x.Mints
 	s.Duplicates += x.Duplicates
@@ -107,7 +109,7 @@ func (s Stats) String() string {
 	}{
 		{"events", s.Events}, {"answered", s.OK}, {"unknown", s.Unknown}, {"shed", s.Shed}, {"refused", s.Refused},
 		{"resends", s.Resends}, {"held", s.Held}, {"heldbytes", int(s.HeldBytes)},
-		{"owners", s.Mints}, {"moves", s.Moves}, {"duplicates", s.Duplicates}, {"records", s.Records},
+		{"owners", s.Mints}, {"moves", s.Moves}, {"turns", s.Turns}, {"duplicates", s.Duplicates}, {"records", s.Records},
 	} {
 		b.WriteString(f.name + "=" + strconv.Itoa(f.n) + " ")
 	}

@@ -39,6 +39,7 @@ type instance struct {
 	node *node
 	addr string
 	h    *host.Host
+	most int                // objects that may be active; 0 for any number
 	end  context.CancelFunc // asks for the drain
 	done chan struct{}
 
@@ -64,7 +65,7 @@ func (m *machine) boot() {
 	m.boots++
 	m.ready, m.off = true, false
 	n := newNode(m.w, m.name+strconv.FormatUint(m.boots, 10), uint64(m.name[0])*1000+m.boots)
-	i := &instance{m: m, node: n, addr: m.w.freeAddr(n), done: make(chan struct{})}
+	i := &instance{m: m, node: n, addr: m.w.freeAddr(n), most: m.w.c.maxActive(n), done: make(chan struct{})}
 	f := &faults.Host{Off: map[faults.Protection]bool{}, Clock: n.clock, Dial: n.dial, Trace: i.trace, ReleasedCap: 2}
 	if m.w.c.Weak.Roomy {
 		f.ReleasedCap = 1000
@@ -89,8 +90,13 @@ func (m *machine) boot() {
 	if os.Getenv("SKEWGATE_SIM_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("host", m.name, "boot", m.boots)
 	}
+	most := i.most
+	if m.w.c.Weak.Uncapped {
+		most = 0
+	}
 	h, err := host.New(host.Options{
-		App: "shop", Version: "v1", Name: m.name, Store: storeURL, Listener: newListener(i.addr), Secret: secret,
+		MaxActive: most,
+		App:       "shop", Version: "v1", Name: m.name, Store: storeURL, Listener: newListener(i.addr), Secret: secret,
 		Lease: leaseMin + time.Duration(n.num(3))*(leaseMax-leaseMin)/2, Idle: 600 * time.Millisecond, Drain: 3 * time.Second,
 		Ready: func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.ready }, Logger: log, Faults: f,
 	})

@@ -11,12 +11,23 @@ import (
 	"time"
 )
 
+// longRow names the row that a run of TestLong takes, longRun is the run.
+func longRow(run uint64) string {
+	if run%2 == 0 {
+		return "everything"
+	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(rows)), func(n string) bool { return n == "everything" })
+	return names[int(run/2)%len(names)]
+}
+
+func longRun(run uint64) Config {
+	return Config{Seed: asked.Seed + run, Time: asked.Time, Writes: .2, Gap: 9 * time.Millisecond, Faults: strings.Fields(rows[longRow(run)])}
+}
+
 // TestLong runs seed after seed until as many events began as -sim.events
 // says: every second run has all faults together, the others take the rows of
 // TestInvariants in turn. With SKEWGATE_UPDATE=1 its figures go into the document.
 func TestLong(t *testing.T) {
-	names := slices.Sorted(maps.Keys(rows))
-	names = slices.DeleteFunc(names, func(n string) bool { return n == "everything" })
 	var mu sync.Mutex
 	total, broken, runs, began := Stats{}, map[string]int{}, uint64(0), time.Now()
 	next := func() (uint64, bool) {
@@ -29,11 +40,7 @@ func TestLong(t *testing.T) {
 		return runs - 1, true
 	}
 	one := func(run uint64) {
-		row := "everything"
-		if run%2 == 1 {
-			row = names[int(run/2)%len(names)]
-		}
-		c := Config{Seed: *simSeed + run, Time: *simTime, Writes: .2, Gap: 9 * time.Millisecond, Faults: strings.Fields(rows[row])}
+		row, c := longRow(run), longRun(run)
 		t.Run(fmt.Sprintf("%s-%d", row, c.Seed), func(t *testing.T) {
 			r := Run(t, c)
 			report(t, c, r)
@@ -59,7 +66,7 @@ func TestLong(t *testing.T) {
 		t.Log("nothing to do without -sim.events")
 		return
 	}
-	text := figures(total, broken, runs, *simTime)
+	text := figures(total, broken, runs, asked.Time)
 	t.Log("\n" + text)
 	if os.Getenv("SKEWGATE_UPDATE") != "" {
 		replacePart(t, "figures", text)

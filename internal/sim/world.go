@@ -54,6 +54,9 @@ func Run(t *testing.T, c Config) Result {
 			g.start()
 		}
 		w.wg.Go(w.check.watchHeld)
+		if c.has("crowded") {
+			w.wg.Go(w.watchActive)
+		}
 		w.live()
 		r = w.check.result()
 		w.stop()
