@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -40,6 +41,24 @@ func TestPinOfANewerSkewgateIsAnError(t *testing.T) {
 	}
 	if a := m.get("/carts/1"); a.status != 200 {
 		t.Errorf("once it can be read: %d %s", a.status, a.body)
+	}
+}
+
+// Sessions that cannot be read, of a newer skewgate or of somebody else, keep no other host out.
+func TestSessionThatCannotBeReadKeepsNoOtherOut(t *testing.T) {
+	m := newMesh(t)
+	m.table() // without hosts: the gateway has to look for them itself
+	db, newer, other := m.store.Redis(), owners.NewSID(), owners.NewSID()
+	if err := errors.Join(
+		db.HSet(t.Context(), m.store.Prefix()+"sess:"+newer, "f", "2", "state", "live").Err(),
+		db.Set(t.Context(), m.store.Prefix()+"sess:"+other, "x", 0).Err(),
+		db.SAdd(t.Context(), m.store.Prefix()+"sessions", newer, other).Err(),
+	); err != nil {
+		t.Fatal(err)
+	}
+	m.host("a", "v1")
+	if a := m.get("/carts/1"); a.status != 200 {
+		t.Errorf("%d %s, want an answer of the host that can be read", a.status, a.body)
 	}
 }
 

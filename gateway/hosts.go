@@ -35,9 +35,12 @@ func (g *Gateway) refreshHosts(ctx context.Context, d *decision) bool {
 	start := time.Now()
 	sessions, err := g.opt.Store.Sessions(ctx)
 	g.metrics.storeCall("sessions", start, err)
-	if err != nil {
+	if err != nil && sessions == nil {
 		g.log.Warn("hosts cannot be read from the store", "error", err)
 		return false
+	}
+	if err != nil { // a record that cannot be read keeps no other host out
+		g.log.Warn("session passed over", "error", err)
 	}
 	spec := d.snap.origin.Spec()
 	spec.Hosts = mergeHosts(spec.Hosts, sessions)

@@ -51,7 +51,7 @@ func (g *Gateway) sessionFinal(ctx context.Context, sid string) bool {
 	sessions, err := g.opt.Store.Sessions(ctx)
 	g.metrics.storeCall("sessions", start, err)
 	l.read = time.Now()
-	if err != nil {
+	if sessions == nil && err != nil { // those that can be read are there beside an error about others
 		return false
 	}
 	known := l.final

@@ -31,6 +31,7 @@ type world struct {
 	matrix     []routing.Incompatible
 	state      []routing.Unreadable
 	broken     error
+	unreadable error // names sessions; the others can be read
 }
 
 func newWorld() *world {
@@ -40,11 +41,14 @@ func newWorld() *world {
 func (w *world) Sessions(context.Context) ([]owners.Session, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.broken != nil {
+		return nil, w.broken
+	}
 	var out []owners.Session
 	for _, s := range w.sessions {
 		out = append(out, s)
 	}
-	return out, w.broken
+	return out, w.unreadable
 }
 
 func (w *world) Deployments(context.Context) (map[string][]routing.Weighted, error) {
@@ -355,6 +359,9 @@ func TestOneWrongSessionStopsNoOther(t *testing.T) {
 	c := start(t, w, "")
 	g := startGateway(t, c.addr, "gw-1")
 	eventually(t, "the good host", func() bool { return g.hosts() == "good=v41" })
+	w.change(func(w *world) { w.unreadable = errors.New("session x: record was written by a newer skewgate") })
+	w.host("later", "127.0.0.1:9003", "v41")
+	eventually(t, "the host beside one that cannot be read", func() bool { return g.hosts() == "good=v41 later=v41" })
 }
 
 func TestWrongDeploymentKeepsTheLastAndLetsHostsIn(t *testing.T) {

@@ -91,9 +91,10 @@ func (s *Server) Serve(l net.Listener) error {
 // Run reads and publishes until ctx ends; then it ends all streams.
 func (s *Server) Run(ctx context.Context) error {
 	var work sync.WaitGroup
-	sessions, deployments, matrix := s.poker(), s.poker(), s.poker()
+	hosts, deployments, matrix := s.poker(), s.poker(), s.poker()
 	work.Go(func() {
-		source[sessionList]{"sessions", s.opt.SessionsEvery, s.opt.Sessions.Sessions, s.opt.Logger}.run(ctx, sessions, s.inbox.sessions)
+		from := sessions{of: s.opt.Sessions, log: s.opt.Logger}
+		source[sessionList]{"sessions", s.opt.SessionsEvery, from.read, s.opt.Logger}.run(ctx, hosts, s.inbox.sessions)
 	})
 	work.Go(func() {
 		source[deploymentMap]{"deployments", s.opt.DeploymentsEvery, s.opt.Deployments.Deployments, s.opt.Logger}.run(ctx, deployments, s.inbox.deployments)

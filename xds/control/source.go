@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/skewgate/skewgate/owners"
 )
 
 // source reads one part of the intent again and again.
@@ -48,4 +50,30 @@ func (s source[T]) once(ctx context.Context) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	return s.read(ctx)
+}
+
+// sessions reads those that can be read. One that cannot (a newer skewgate
+// wrote it, or somebody else) keeps no other host out; it is logged when that changes.
+type sessions struct {
+	of   Sessions
+	log  *slog.Logger
+	said string // about which ones; only the goroutine that reads uses it
+}
+
+func (s *sessions) read(ctx context.Context) ([]owners.Session, error) {
+	found, err := s.of.Sessions(ctx)
+	if err != nil && found == nil {
+		return nil, err
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != s.said {
+		s.said = text
+		if err != nil {
+			s.log.Warn("session passed over", "error", err)
+		}
+	}
+	return found, nil
 }
