@@ -2,10 +2,12 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/skewgate/skewgate/host/storage"
@@ -20,7 +22,7 @@ type txnRequest struct {
 // txnOp is one operation:
 //
 //	{"op":"get","key":K}              its value is in the results
-//	{"op":"put","key":K,"value":B}    B is base64
+//	{"op":"put","key":K,"value":B}    B is base64; "" is the empty value
 //	{"op":"delete","key":K}
 //	{"op":"check","key":K,"value":B}  the transaction happens only if K has this value; null: only if K is missing
 type txnOp struct {
@@ -28,6 +30,17 @@ type txnOp struct {
 	Key       string `json:"key"`
 	KeyBase64 []byte `json:"keyBase64"`
 	Value     []byte `json:"value"`
+}
+
+// check refuses what would be guessed otherwise: a client that forgot the value would have stored an empty one.
+func (o txnOp) check() error {
+	switch {
+	case o.Key != "" && o.KeyBase64 != nil:
+		return &requestError{"key and keyBase64 are both there"}
+	case o.Op == "put" && o.Value == nil:
+		return &requestError{"put has no value; the empty one is \"\""}
+	}
+	return nil
 }
 
 func (o txnOp) key() string {
@@ -44,18 +57,12 @@ func (s *storageAPI) txn(w http.ResponseWriter, r *http.Request, st *storage.Sto
 	if r.ContentLength > maxTxnBody {
 		return &bodyError{maxTxnBody}
 	}
-	var req txnRequest
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxTxnBody))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return &bodyError{maxTxnBody}
-		}
-		return &requestError{fmt.Sprintf("the body is not a transaction: %v", err)}
+	req, err := readTxn(http.MaxBytesReader(w, r.Body, maxTxnBody))
+	if err != nil {
+		return err
 	}
 	results := make([]entryJSON, 0, len(req.Ops))
-	err := st.Txn(r.Context(), func(tx *storage.Txn) error {
+	err = st.Txn(r.Context(), func(tx *storage.Txn) error {
 		results = results[:0]
 		for i, op := range req.Ops {
 			got, err := op.run(r.Context(), tx)
@@ -73,6 +80,29 @@ func (s *storageAPI) txn(w http.ResponseWriter, r *http.Request, st *storage.Sto
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"results": results})
 	return nil
+}
+
+func readTxn(body io.Reader) (req txnRequest, err error) {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	if err = dec.Decode(&req); err == nil {
+		if _, more := dec.Token(); more != io.EOF {
+			err = cmp.Or(more, errors.New("there is more after it"))
+		}
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return req, &bodyError{maxTxnBody}
+	}
+	if err != nil {
+		return req, &requestError{fmt.Sprintf("the body is not a transaction: %v", err)}
+	}
+	for i, op := range req.Ops {
+		if err := op.check(); err != nil {
+			return req, fmt.Errorf("ops[%d]: %w", i, err)
+		}
+	}
+	return req, nil
 }
 
 // run does one operation; a get gives an entry.
