@@ -34,10 +34,10 @@ func TestHostsAreListedCordonedAndDrained(t *testing.T) {
 		ctx := t.Context()
 		m.host("h-1", "v41")
 		h, err := m.client.Host(ctx, "h-1")
-		if err != nil || h.App != "shop" || h.Version != "v41" || h.State != "ready" || time.Duration(h.Lease) != 4*time.Second {
+		if err != nil || h.App != "shop" || h.Version != "v41" || h.State != "ready" || time.Duration(h.Lease) != hostLease {
 			t.Fatalf("%+v, %v", h, err)
 		}
-		if h.Heartbeat <= 0 || time.Duration(h.Heartbeat) > 4*time.Second || h.Active == nil || h.Active.Session != h.Session {
+		if h.Heartbeat <= 0 || time.Duration(h.Heartbeat) > hostLease || h.Active == nil || h.Active.Session != h.Session {
 			t.Errorf("heartbeat %s, active %+v", time.Duration(h.Heartbeat), h.Active)
 		}
 		if h, err = m.client.ActOnHost(ctx, "h-1", "cordon"); err != nil || h.State != "cordoned" {

@@ -111,6 +111,9 @@ func newMesh(t *testing.T, url, token string) *mesh {
 	return &mesh{t: t, url: url, store: store, api: srv.URL, gates: gates, client: &Client{URL: srv.URL, Token: token, By: "tester", HTTP: httpc}}
 }
 
+// hostLease is long enough for a machine that does other work.
+const hostLease = 12 * time.Second
+
 // host runs a real host until the test ends.
 func (m *mesh) host(name, version string) {
 	m.t.Helper()
@@ -120,7 +123,7 @@ func (m *mesh) host(name, version string) {
 	}
 	h, err := host.New(host.Options{
 		App: "shop", Version: version, Name: name, Store: m.url, Listener: l, Advertise: l.Addr().String(), Secret: secret,
-		Lease: 4 * time.Second, Drain: time.Second, Logger: slog.New(slog.DiscardHandler),
+		Lease: hostLease, Drain: time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -153,7 +156,7 @@ func (m *mesh) host(name, version string) {
 
 func (m *mesh) until(what string, cond func() bool) {
 	m.t.Helper()
-	for range 400 {
+	for range 1200 {
 		if cond() {
 			return
 		}

@@ -350,7 +350,7 @@ func TestReleaseWithParkedRequestsIsOneScript(t *testing.T) {
 		}
 	}
 	o := m.Options("one")
-	o.Faults = &faults.Host{At: at}
+	o.Faults = &faults.Host{At: at, StorageTime: testmesh.Lease}
 	h, err := host.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -66,10 +66,10 @@ func (h *Host) openStorage(ctx context.Context) error {
 	switch {
 	case h.opt.Storage == "none":
 	case isPostgres(h.opt.Storage):
-		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Timeout: storageTimeout(h.opt.Lease)})
+		h.storage, err = storage.OpenPostgres(ctx, h.opt.Storage, storage.PostgresOptions{Timeout: h.storageTimeout()})
 	default:
 		h.storage, err = storage.NewRedis(h.store.Redis(), storage.RedisOptions{
-			Prefix: h.store.Prefix(), Replicas: h.store.Replicas(), Timeout: storageTimeout(h.opt.Lease),
+			Prefix: h.store.Prefix(), Replicas: h.store.Replicas(), Timeout: h.storageTimeout(),
 		})
 	}
 	if err != nil {
@@ -84,7 +84,12 @@ func (h *Host) openStorage(ctx context.Context) error {
 // storageTimeout is how long an event may wait for one answer of the storage.
 // Its object serves nobody meanwhile: when the answer was lost, that must not
 // take longer than the death of a host does.
-func storageTimeout(lease time.Duration) time.Duration { return min(lease, 3*time.Second) }
+func (h *Host) storageTimeout() time.Duration {
+	if f := h.opt.Faults; f != nil && f.StorageTime > 0 {
+		return f.StorageTime
+	}
+	return min(h.opt.Lease, 3*time.Second)
+}
 
 // sayWhileWaiting says, first after a second and then every ten, that something has not happened yet.
 func (h *Host) sayWhileWaiting(what string) (stop func()) {

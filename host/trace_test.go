@@ -171,7 +171,7 @@ func (s *stops) reached(p faults.Point) {
 // faulty makes a host with a trace, stops, and protections switched off.
 func faulty(tr *trace, st *stops, off ...faults.Protection) func(*host.Options) {
 	return func(o *host.Options) {
-		f := &faults.Host{Off: map[faults.Protection]bool{}}
+		f := &faults.Host{Off: map[faults.Protection]bool{}, StorageTime: testmesh.Lease} // a slow machine loses no write
 		for _, p := range off {
 			f.Off[p] = true
 		}

@@ -73,6 +73,7 @@ type Host struct {
 	Clock       func() time.Duration // instead of the boot-time clock
 	Dial        func(ctx context.Context, network, addr string) (net.Conn, error)
 	Storage     func(storage.Driver) storage.Driver // between host and storage
+	StorageTime time.Duration                       // how long a call to storage may take, else as the lease has it
 	At          func(p Point, object string)        // may block; called without locks
 	Trace       func(r Record)                      // called under the session's lock
 }
