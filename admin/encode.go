@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 )
 
 // Bounds of requests.
 const (
 	maxBody = 64 << 20 // a schema push carries descriptors
 	maxWait = 6 * 60e9 // ns; a move may wait for running events
+
+	maxMoveWait = 5 * time.Minute // below maxWait: a host that waits longer would go on with a move that nobody hears of
 )
 
 // List is an answer of several things.

@@ -185,7 +185,7 @@ func (a *api) getObject(r *http.Request) (any, error) {
 type ObjectMove struct {
 	Host   string       `json:"host,omitempty"`   // name or session of the target
 	Now    bool         `json:"now,omitempty"`    // close sockets, do not wait for streams
-	Wait   wire.Seconds `json:"wait,omitempty"`   // for running events; 30s
+	Wait   wire.Seconds `json:"wait,omitempty"`   // for running events; 30s, at most 5m
 	Reason string       `json:"reason,omitempty"` // for its history
 }
 
@@ -206,6 +206,9 @@ func (a *api) moveObject(r *http.Request) (any, error) {
 		if err := readBody(r, &m); err != nil {
 			return nil, err
 		}
+	}
+	if m.Wait < 0 || time.Duration(m.Wait) > maxMoveWait {
+		return nil, badRequest("wait=%q: use a time up to %s", time.Duration(m.Wait), maxMoveWait)
 	}
 	ask := rollout.MoveAsk{Ask: rollout.Ask{By: actor(r), Reason: m.Reason}, Host: m.Host, Wait: time.Duration(m.Wait), Dry: dry}
 	if m.Now {

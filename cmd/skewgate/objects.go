@@ -66,7 +66,7 @@ func newObjectsListCommand(env *Env, api *api) *cobra.Command {
 // objectsUpTo asks until it has about as many objects as are wanted: a page may
 // end early when a filter passes over most of what is there.
 func objectsUpTo(ctx context.Context, c *admin.Client, q admin.ObjectQuery) (admin.List[admin.Object], error) {
-	var out admin.List[admin.Object]
+	out := admin.List[admin.Object]{Items: []admin.Object{}} // an empty list is written as one
 	for want := q.Limit; ; q.Limit = want - len(out.Items) {
 		page, err := c.Objects(ctx, q)
 		if err != nil {
@@ -245,7 +245,7 @@ func newObjectsMoveCommand(env *Env, api *api) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&m.Host, "host", "", "the host to move to")
 	f.BoolVar(&m.Now, "now", false, "close sockets and streams at once")
-	f.DurationVar(&wait, "wait", 30*time.Second, "how long running events may take")
+	f.DurationVar(&wait, "wait", 30*time.Second, "how long running events may take, at most 5m")
 	f.StringVar(&m.Reason, "reason", "", "for the object's history")
 	f.BoolVar(&dry, "dry-run", false, "only say where it would go, or why it cannot")
 	return cmd
