@@ -85,7 +85,8 @@ func TestNemesisOfReplicas(t *testing.T) {
 	for i, s := range set.Servers {
 		stores = append(stores, &victim{name: fmt.Sprint("store ", i+1), hurts: []hurt{{"stopped", s.Pause, s.Resume}}})
 	}
-	l := torment(t, plan{url: set.URL(), replicas: replicas, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1}, stores...)
+	whole := func() bool { m := set.Master(); return m != nil && m.Info("connected_slaves") == "2" }
+	l := torment(t, plan{url: set.URL(), replicas: replicas, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1}, whole, stores...)
 	if r := l.judge(); !r.Clean() && replicas >= 2 {
 		t.Error(r)
 	} else {

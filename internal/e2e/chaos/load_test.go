@@ -210,19 +210,22 @@ func (l *load) outcome(status int, body []byte, list *[]int) history.Outcome {
 func (l *load) servedAgain(what string) time.Duration {
 	l.t.Helper()
 	since := l.rec.Now()
-	eventually(l.t, what, recovery, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for _, object := range l.names {
-			if at, ok := l.served[object]; !ok || at < since {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(l.t, what, recovery, func() bool { return l.servedSince(since) })
 	took := l.rec.Now() - since
 	l.t.Logf("%s after %v", what, took.Round(10*time.Millisecond))
 	return took
+}
+
+// servedSince says whether every object has served an operation that began after that time.
+func (l *load) servedSince(since time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, object := range l.names {
+		if at, ok := l.served[object]; !ok || at < since {
+			return false
+		}
+	}
+	return true
 }
 
 // goOn lets the clients work for n more acknowledged operations.

@@ -30,12 +30,13 @@ func TestNemesisOfValues(t *testing.T) {
 
 func tormented(t *testing.T, p plan, stores ...*victim) {
 	t.Helper()
-	l := torment(t, p, stores...)
+	l := torment(t, p, func() bool { return true }, stores...)
 	l.clean()
 }
 
-// torment gives the clients, who are served again after all of it.
-func torment(t *testing.T, p plan, stores ...*victim) *load {
+// torment gives the clients, who are served again after all of it. whole says when the store
+// is what it was, which may take longer than for its processes to go on.
+func torment(t *testing.T, p plan, whole func() bool, stores ...*victim) *load {
 	t.Helper()
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SKEWGATE_CHAOS_SEED"), fmt.Sprint(rand.Uint32())), 10, 64)
 	if err != nil {
@@ -54,11 +55,13 @@ func torment(t *testing.T, p plan, stores ...*victim) *load {
 		time.Sleep(200*time.Millisecond + time.Duration(n.rnd.IntN(800))*time.Millisecond)
 	}
 	n.healAll()
-	for range 10 { // whoever was started without a store gives up late
-		time.Sleep(300 * time.Millisecond)
-		n.supervise()
+	supervised := func(ok func() bool) func() bool { // whoever was started without a store gives up late
+		return func() bool { n.supervise(); return ok() }
 	}
-	l.servedAgain("every object is served after all of it")
+	eventually(t, "the store is whole", 2*recovery, supervised(whole))
+	since := l.rec.Now()
+	eventually(t, "every object is served after all of it", recovery, supervised(func() bool { return l.servedSince(since) }))
+	t.Logf("every object is served after all of it after %v", (l.rec.Now() - since).Round(10*time.Millisecond))
 	l.goOn(60)
 	return l
 }
