@@ -16,7 +16,7 @@ func TestDesignNamesRealTestsAndFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", "agent/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "agent/*_test.go", "storage/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
