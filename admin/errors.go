@@ -80,7 +80,7 @@ func problemOf(err error) *Error {
 		return &Error{Status: http.StatusNotFound, Code: "not_found", Detail: err.Error(), Next: "skewgate rollout start APP --to VERSION"}
 	case errors.Is(err, rollout.ErrConflict):
 		return &Error{Status: http.StatusConflict, Code: "conflict", Detail: err.Error(), Next: "look again, then repeat"}
-	case errors.Is(err, owners.ErrNewer), errors.Is(err, owners.ErrBadRecord): // of one record: doctor does not look at it
+	case errors.Is(err, owners.ErrNewer), errors.Is(err, owners.ErrBadRecord), strings.Contains(err.Error(), "NOPERM"): // doctor does not see these
 		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error(), Next: owners.Fix(err)}
 	}
 	return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error(), Next: "skewgate doctor"}

@@ -35,7 +35,7 @@ func Fix(err error) string {
 	case has("WRONGPASS", "NOAUTH"):
 		return "put the right user and password into the URL, redis://user:password@host:port, each percent-encoded"
 	case has("NOPERM", "can't run this command", "No permissions", "ACL failure in script"): // the last one is Valkey's
-		return "grant this user what docs/ownership.md lists (\"The least that a Redis user needs\"); ACL LOG on the server names what was refused"
+		return "grant this user what docs/ownership.md lists (\"The least that a Redis user needs\", and for everything); ACL LOG on the server names what was refused"
 	case has("READONLY"):
 		return "this is a replica: point the URL at the master, or use redis+sentinel://"
 	case has("sentinel://") && has("deadline exceeded", "i/o timeout", "all sentinels"):

@@ -2,6 +2,8 @@ package storage_test
 
 import (
 	"flag"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +39,35 @@ func TestRedis(t *testing.T) {
 	t.Parallel()
 	addr := testenv.Redis(t)
 	storagetest.Run(t, func(t *testing.T) storage.Driver { return openRedis(t, addr, storage.RedisOptions{}) })
+}
+
+// A user with the rights that docs/ownership.md lists for everything may keep values.
+func TestRedisWithAnACLUser(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/ownership.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules []string
+	for line := range strings.Lines(string(page)) {
+		if rest, ok := strings.CutPrefix(line, "user gate on >SECRET "); ok && strings.Contains(rest, "+zrangebylex") {
+			rules = strings.Fields(rest)
+		}
+	}
+	if rules == nil {
+		t.Fatal("the page has no list for everything")
+	}
+	addr := testenv.Redis(t, append([]string{"--user", "gate", "on", ">pw"}, rules...)...)
+	storagetest.Run(t, func(t *testing.T) storage.Driver {
+		client := redis.NewClient(&redis.Options{Addr: addr, Username: "gate", Password: "pw"})
+		t.Cleanup(func() { _ = client.Close() })
+		driver, err := storage.NewRedis(client, storage.RedisOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = driver.Close() })
+		return driver
+	})
 }
 
 func TestRedisWithReplica(t *testing.T) {
