@@ -114,7 +114,10 @@ func OpenPostgres(ctx context.Context, url string, o PostgresOptions) (*Postgres
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = max(cfg.MaxConns, 16)
 	}
-	cfg.ConnConfig.ConnectTimeout, cfg.ShouldPing = o.Timeout, note
+	if own := cfg.ConnConfig.ConnectTimeout; own == 0 || own > o.Timeout {
+		cfg.ConnConfig.ConnectTimeout = o.Timeout
+	}
+	cfg.ShouldPing = note
 	half := milliseconds(o.Timeout / 2)
 	for name, value := range map[string]string{
 		"lock_timeout": half, "idle_in_transaction_session_timeout": half, "statement_timeout": milliseconds(o.Timeout),
