@@ -46,7 +46,7 @@ var controls = []control{
 		faults: "moves failover rollouts", breaks: "I3"},
 	{name: "the lease is ignored",
 		off:    hostWithout(faults.Lease),
-		faults: "moves pauses partitions", breaks: "I1a I1c"},
+		faults: "moves pauses partitions", span: 10 * time.Minute, breaks: "I1a I1c"},
 	{name: "no released[]",
 		off: hostWithout(faults.Released), masks: hostWithout(faults.Confirm),
 		hides:  "confirmation of new tokens",
@@ -70,7 +70,7 @@ var controls = []control{
 		faults: "moves drops delays hasty", rate: 6, busy: 6, breaks: "I1a I1b"},
 	{name: "no HOLD after the store lost its data",
 		off:    Weakness{NoHold: true},
-		faults: "moves flush partitions", busy: 3, span: 6 * time.Minute, breaks: "I1a I1b"},
+		faults: "moves flush partitions", busy: 3, span: 15 * time.Minute, breaks: "I1a I1b"},
 	{name: "tokens start anew after the store lost its data and its time",
 		off:    Weakness{Scripts: [][2]string{{"seen > us + off and", "false and"}}},
 		faults: "moves flush clock crashes", busy: 3, breaks: "I1a I2"},
@@ -113,7 +113,7 @@ var controls = []control{
 		faults: "moves crowded", breaks: "I8"},
 	{name: "answers of a stale instance leave",
 		off:    hostWithout(faults.Output),
-		faults: "moves pauses partitions", breaks: "output"},
+		faults: "moves pauses partitions", reads: true, span: 10 * time.Minute, breaks: "output"},
 }
 
 // controlTime is how long a run goes on at most; the first violation ends it.
