@@ -25,6 +25,7 @@ type activation struct {
 	live    bool          // value is made and not ended yet
 	revoked bool          // lost: nothing of it may leave or be stored
 	over    bool          // revoked, released or succeeded
+	worn    bool          // over when an event ends: its memory is not to be relied on
 	settled chan struct{} // closed when ready or over; made on demand
 	queue   []*event
 	events  int // exclusive ones that run

@@ -190,6 +190,9 @@ func (e *event) finish() {
 	}
 	e.state = done
 	e.stop(context.Canceled)
+	if e.act.worn {
+		e.s.retire(e.act, errReleased, wire.ReasonStale)
+	}
 	if e.act.over { // while it ran
 		e.s.endValue(e.act)
 	}

@@ -96,6 +96,17 @@ func (o *Object) standing() error {
 	return nil
 }
 
+// ActivateAnew says that what this activation has in memory is not to be relied
+// on: when the running event ends the activation is over, in good order, and the
+// object's next event, here unless the object moves, loads from storage. Streams and sockets are
+// closed as in a release. It is for who cannot tell how far an event came.
+func (o *Object) ActivateAnew() {
+	s := o.act.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.act.worn = true
+}
+
 // Release says that the object has no further use of this host: it is let go
 // as soon as nothing waits for it or runs.
 func (o *Object) Release() {

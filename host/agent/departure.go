@@ -48,8 +48,8 @@ func (d *departure) left() bool {
 	return true
 }
 
-// beside says that the event has become a stream.
-func (d *departure) beside() {
+// becameStream says that the event has become a stream.
+func (d *departure) becameStream() {
 	d.mu.Lock()
 	gone := d.gone
 	d.stream = true
@@ -57,6 +57,12 @@ func (d *departure) beside() {
 	if gone {
 		d.cancel(context.Canceled)
 	}
+}
+
+func (d *departure) beside() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stream
 }
 
 func (d *departure) over() bool {

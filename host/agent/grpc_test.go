@@ -104,11 +104,14 @@ func TestGRPCThroughTheAgent(t *testing.T) {
 	if _, err := say("fail"); status.Code(err) != codes.FailedPrecondition || status.Convert(err).Message() != "as asked" {
 		t.Errorf("an error of the upstream: %v", err)
 	}
-	s, err := conn.NewStream(ctx, &echo.Streams[0], "/test.Echo/Chat")
-	if err != nil {
-		t.Fatal(err)
+	begin := func() *grpc.GenericClientStream[text, text] {
+		s, err := conn.NewStream(ctx, &echo.Streams[0], "/test.Echo/Chat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &grpc.GenericClientStream[text, text]{ClientStream: s}
 	}
-	chat := &grpc.GenericClientStream[text, text]{ClientStream: s}
+	chat := begin()
 	// A stream that has said one thing and got no answer yet: it must not hold the object.
 	if err := chat.Send(wrapperspb.String("quiet")); err != nil {
 		t.Fatal(err)
@@ -116,10 +119,7 @@ func TestGRPCThroughTheAgent(t *testing.T) {
 	if got, err := say("beside"); err != nil || got != "beside" {
 		t.Errorf("beside a quiet stream: %q, %v", got, err)
 	}
-	// Longer than the upstream may be silent to a unary call.
-	if _, err := say("hang"); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("a call that hangs: %v, want DEADLINE_EXCEEDED", err)
-	}
+	time.Sleep(4 * time.Second) // longer than the upstream may be silent to a unary call
 	for _, want := range []string{"a", "b"} {
 		if err := chat.Send(wrapperspb.String(want)); err != nil {
 			t.Fatal(err)
@@ -127,6 +127,19 @@ func TestGRPCThroughTheAgent(t *testing.T) {
 		if got, err := chat.Recv(); err != nil || got.GetValue() != want {
 			t.Fatalf("chat: %q, %v", got.GetValue(), err)
 		}
+	}
+	if _, err := say("hang"); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a call that hangs: %v, want DEADLINE_EXCEEDED", err)
+	}
+	if _, err := chat.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stream of the activation that hung ended with %v, want UNAVAILABLE", err)
+	}
+	chat = begin()
+	if err := chat.Send(wrapperspb.String("c")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := chat.Recv(); err != nil || got.GetValue() != "c" {
+		t.Fatalf("chat: %q, %v", got.GetValue(), err)
 	}
 	if r := m.Release(k, wire.ReleaseNow, 10*time.Second); !r.Released {
 		t.Errorf("not released: %+v", r)

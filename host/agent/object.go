@@ -45,7 +45,7 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client := newDeparture(r.Context(), watch, cancel)
 	defer client.stop()
 	w, r = client.wrap(w), watch.wrap(r)
-	beside := func() { host.RunBeside(ctx); client.beside() }
+	beside := func() { host.RunBeside(ctx); client.becameStream() }
 	first := !x.told.Swap(true)
 	at := forward.Attempt{
 		Addr: x.a.addr,
@@ -60,7 +60,7 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			watch.over()
 			wire.Strip(h)
 			if status == http.StatusSwitchingProtocols {
-				client.beside() // attached by the hijack
+				client.becameStream() // attached by the hijack
 			}
 			if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
 				beside()
@@ -78,7 +78,16 @@ func (x *object) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body := r.Body
 		defer context.AfterFunc(ctx, func() { _ = body.Close() })()
 	}
-	x.conclude(ctx, w, r, x.a.forward.Do(ctx, w, r, at), first)
+	res := x.a.forward.Do(ctx, w, r, at)
+	if unfinished(res) && !client.beside() {
+		x.o.ActivateAnew() // the upstream may still be at it, and its memory between two states
+	}
+	x.conclude(ctx, w, r, res, first)
+}
+
+// unfinished says that the upstream was sent the event, or a part of it, and did not end its answer.
+func unfinished(res forward.Result) bool {
+	return res.Stage != forward.NotSent && res.Err != nil
 }
 
 // conclude answers where the upstream did not, and ends streams that it left unfinished.
