@@ -29,6 +29,9 @@ func TestStandsStillAt(t *testing.T) {
 			c := startCluster(t, plan{addr: testenv.Redis(t, durable...), agents: 1, stop: string(s.point)})
 			l := c.startLoad(t, mixed)
 			l.goOn(60)
+			for _, other := range c.hosts { // gateways that knew one host only have given it every object: none would come to it
+				l.involve(other)
+			}
 			h := l.busiest()
 			h.Signal(syscall.SIGUSR1)
 			if s.come != nil {
