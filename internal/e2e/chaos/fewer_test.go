@@ -14,7 +14,7 @@ import (
 )
 
 // TestReplicasBelowThoseAttached shows what store.replicas is for. One of two
-// replicas stands still, the master and the other one die, and the one that is
+// replicas stands still, the master, the other one and all hosts die, and the one that is
 // behind is all that is left to be promoted. With replicas: 2 nothing was acknowledged that it lacks. With
 // replicas: 1, what only the dead had is lost: that setting promises nothing.
 func TestReplicasBelowThoseAttached(t *testing.T) {
@@ -46,7 +46,8 @@ func promoteTheLast(t *testing.T, replicas int, postgres bool) history.Report {
 	if postgres {
 		p.postgres = testenv.Postgres(t).Addr
 	}
-	l := startCluster(t, p).startLoad(t, fromStorage)
+	c := startCluster(t, p)
+	l := c.startLoad(t, fromStorage)
 	l.goOn(60)
 	master, with, behind := set.Servers[0], set.Servers[1], set.Servers[2]
 	behind.Pause()
@@ -57,6 +58,9 @@ func promoteTheLast(t *testing.T, replicas int, postgres bool) history.Report {
 		time.Sleep(2 * time.Second) // nothing is acknowledged
 	}
 	together(master.Kill, with.Kill)
+	for _, h := range c.hosts { // an owner that lives on has all of it in memory, and may write it again
+		h.Kill()
+	}
 	behind.Resume()
 	for range 3 { // a sentinel that finds nobody fit tries again after twelve seconds
 		if set.Master() == behind {
@@ -67,6 +71,9 @@ func promoteTheLast(t *testing.T, replicas int, postgres bool) history.Report {
 	eventually(t, "the sentinels have the last one for their master", recovery, func() bool { return set.Master() == behind })
 	together(master.Start, with.Start)
 	eventually(t, "both follow it", 2*recovery, func() bool { return behind.Info("connected_slaves") == strconv.Itoa(2) })
+	for _, h := range c.hosts {
+		h.Start()
+	}
 	l.servedAgain("every object is served by what is left")
 	l.goOn(100)
 	return l.judge()
