@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,7 +76,7 @@ classes:
 // hostNames are stable, as names of pods are.
 var hostNames = []string{"one", "two", "three"}
 
-// startCluster starts everything and waits until all hosts are there.
+// startCluster starts everything and waits until all hosts are there and both gateways serve.
 func startCluster(t *testing.T, p plan) *cluster {
 	t.Helper()
 	if p.lease == 0 {
@@ -117,6 +118,14 @@ func startCluster(t *testing.T, p plan) *cluster {
 		}
 		return err == nil && ready == len(hostNames)
 	})
+	for _, g := range c.gateways { // a test may say that from now on nothing fails
+		eventually(t, g.Name+" serves", recovery, func() bool {
+			client := http.Client{Timeout: clientTimeout}
+			defer client.CloseIdleConnections()
+			resp, err := client.Get(g.url + "/lists/first/")
+			return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+		})
+	}
 	return c
 }
 
