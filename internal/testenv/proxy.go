@@ -127,6 +127,19 @@ func (p *Proxy) Lose() {
 	}
 }
 
+// EndLost tells both ends of lost connections that they are over.
+func (p *Proxy) EndLost() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if l.lost {
+			l.lost = false // what is read from now on is an end
+			l.close()
+		}
+	}
+	p.changed.Broadcast()
+}
+
 func (p *Proxy) accept() {
 	for {
 		c, err := p.l.Accept()

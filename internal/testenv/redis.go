@@ -162,10 +162,11 @@ type RedisSentinel struct {
 }
 
 // Sentinel starts a master, replicas, and sentinels that agree to a failover
-// after the master has been away for one second.
-func Sentinel(t testing.TB, replicas, sentinels int) *RedisSentinel {
+// after the master has been away for one second. More arguments go to the
+// servers. One that is killed and started again needs its data: Sentinel may promote it in that moment, empty as it may be.
+func Sentinel(t testing.TB, replicas, sentinels int, args ...string) *RedisSentinel {
 	t.Helper()
-	master, rest := RedisReplicas(t, replicas)
+	master, rest := RedisReplicas(t, replicas, args...)
 	s := &RedisSentinel{Servers: append([]*RedisServer{master}, rest...)}
 	host, port, _ := net.SplitHostPort(master.Addr)
 	for range sentinels {

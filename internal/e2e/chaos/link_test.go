@@ -16,7 +16,7 @@ var spoils = []struct {
 	{"is slow", func(p *testenv.Proxy) { p.Delay(100 * time.Millisecond) }, func(p *testenv.Proxy) { p.Delay(0) }},
 	{"delivers requests late", func(p *testenv.Proxy) { p.Stall(testenv.Requests, true) }, func(p *testenv.Proxy) { p.Stall(testenv.Requests, false) }},
 	{"delivers replies late", func(p *testenv.Proxy) { p.Stall(testenv.Replies, true) }, func(p *testenv.Proxy) { p.Stall(testenv.Replies, false) }},
-	{"loses its connections", (*testenv.Proxy).Lose, func(*testenv.Proxy) {}},
+	{"loses its connections", (*testenv.Proxy).Lose, (*testenv.Proxy).EndLost},
 	{"loses replies", func(p *testenv.Proxy) { p.Mute(true) }, func(p *testenv.Proxy) { p.Mute(false) }},
 }
 

@@ -104,7 +104,7 @@ type failover struct {
 }
 
 func startFailover(t *testing.T, replicas int) *failover {
-	set := testenv.Sentinel(t, replicas, 3)
+	set := testenv.Sentinel(t, replicas, 3, durable...)
 	return &failover{startCluster(t, plan{url: set.URL(), replicas: replicas, failover: 4 * time.Second, lease: 10 * time.Second, agents: 1}), set, replicas}
 }
 

@@ -43,6 +43,12 @@ func TestValuesFaults(t *testing.T) {
 			l.servedAgain("every object is served without " + h.Name)
 			h.Start()
 		}},
+		{"a host's connections to both stores are lost without a word, for good", func(_ *cluster, l *load) {
+			h := l.involve(l.busiest())
+			h.values.Lose()
+			h.store.Lose()
+			l.servedAgain("every object is served although " + h.Name + " has lost its connections")
+		}},
 		{"every row is locked by a session that stands still when an owner dies", func(c *cluster, l *load) {
 			h := l.involve(l.busiest())
 			stuck := lockRows(l.t, postgres.URL)
