@@ -177,7 +177,7 @@ func TestRunIDChangesWithEveryPromotion(t *testing.T) {
 // After a failover by Sentinel the store is reached again, with what the replicas had.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	set := testenv.Sentinel(t, 2, 3)
+	set := testenv.Sentinel(t, 2, 3, "--appendonly", "yes", "--appendfsync", "always") // the one that is killed comes back
 	s := open(t, owners.Options{URL: set.URL() + "?replicas=2", Timeout: 500 * time.Millisecond})
 	k := owners.Key{Class: "Cart", ID: "1"}
 	sid, token := owned(t, s, k)
