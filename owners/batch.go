@@ -52,7 +52,7 @@ func (b *Batcher) Run(ctx context.Context, s Script, keys []string, args ...any)
 }
 
 const (
-	runners  = 3
+	runners  = 2
 	maxBatch = 256
 )
 
