@@ -31,7 +31,7 @@ var controls = []struct {
 	{"a token is above those of a life that was lost", func(w *world) {
 		w.cut(&w.s.scripts.raise, "seen > us + off and", "false and")
 	}, tokenAfterLossOfEverything},
-	{"so it is at once, not when the clock has made up for it", func(w *world) {
+	{"who mints heeds what watchers know of a life that was lost", func(w *world) {
 		w.cut(&w.s.scripts.acquire, "(tonumber(e[2]) or 0) + 1, us + (tonumber(e[3]) or 0)", "us")
 	}, tokenAfterLossOfEverything},
 	{"tokens of a store that was put back grow with time", func(w *world) {
@@ -226,17 +226,25 @@ func (w *world) newServer() {
 	}
 }
 
-// A pin falls back behind a token that was used, and the store's clock with it; a caller knows the token.
-func tokenAfterRollback(w *world) string {
+// passedOn releases the object and gives it to another host: the pin between the two, a copy of the store of
+// that moment, and the pin after it.
+func (w *world) passedOn() (released Pin, before map[string]map[string]string, used Pin) {
+	w.t.Helper()
 	a, b := w.host(), w.host()
 	first, _ := w.acquire(Pin{}, a, 0)
 	released, _, err := w.s.Release(w.ctx, object, a, first.Token)
 	w.must(err)
-	before := w.copyOf()
-	used, _ := w.acquire(released, b, 0)
+	before = w.copyOf()
+	used, _ = w.acquire(released, b, 0)
+	return released, before, used
+}
+
+// A pin falls back behind a token that was used, and the store's clock with it; a caller knows the token.
+func tokenAfterRollback(w *world) string {
+	released, before, used := w.passedOn()
 	w.restore(before)
 	w.e.mini.SetTime(time.Now().Add(-time.Hour))
-	if again, won := w.acquire(released, a, used.Token); won && again.Token <= used.Token {
+	if again, won := w.acquire(released, released.SID, used.Token); won && again.Token <= used.Token {
 		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
 	}
 	return ""
@@ -307,17 +315,12 @@ func tokenAfterLossOfTwoPins(w *world) string {
 
 // The store falls back to an older copy, and its time with it; its life is the same, so nobody holds.
 func tokenAfterRollbackOfTheTime(w *world) string {
-	a, b := w.host(), w.host()
-	first, _ := w.acquire(Pin{}, a, 0)
-	released, _, err := w.s.Release(w.ctx, object, a, first.Token)
-	w.must(err)
-	before := w.copyOf()
-	used, _ := w.acquire(released, b, 0)
+	released, before, used := w.passedOn()
 	w.poll()
 	w.restore(before)
 	w.e.mini.SetTime(time.Now().Add(-time.Hour))
 	w.poll()
-	if again, won := w.acquire(released, a, 0); !won || again.Token <= used.Token {
+	if again, won := w.acquire(released, released.SID, 0); !won || again.Token <= used.Token {
 		return fmt.Sprintf("token %d after %d was used", again.Token, used.Token)
 	}
 	return ""
