@@ -70,11 +70,14 @@ func TestUnfinishedEventEndsTheActivation(t *testing.T) {
 	for i, c := range []struct {
 		path string
 		new  bool
-	}{{"/fine", false}, {"/fails", false}, {"/hang", true}, {"/cut", true}, {"/half", true}, {"/events", false}, {"/fine", false}} {
+	}{{"/fine", false}, {"/fails", false}, {"/hang", true}, {"/cut", true}, {"/half", true}, {"/part", true}, {"/events", false}, {"/fine", false}} {
 		path, after := fmt.Sprint(c.path, i), fmt.Sprint("/after", i)
-		if c.path == "/events" {
+		switch c.path {
+		case "/events":
 			leaveStream(t, m, path)
-		} else {
+		case "/part":
+			sendPart(t, m, path, func() bool { mu.Lock(); defer mu.Unlock(); _, seen := first[path]; return seen })
+		default:
 			_, _ = m.Do(t.Context(), k, "POST", path, "x") // some of them have no answer
 		}
 		m.Must(k, "GET", after, "", 200)
@@ -92,4 +95,19 @@ func leaveStream(t *testing.T, m *testmesh.Mesh, path string) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
+}
+
+// sendPart breaks off in the middle of a request that the upstream has begun to read.
+func sendPart(t *testing.T, m *testmesh.Mesh, path string, begun func() bool) {
+	t.Helper()
+	body, end := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(end, "a part")
+		m.Until("the upstream has it", begun)
+		_ = end.CloseWithError(io.ErrUnexpectedEOF)
+	}()
+	res, err := http.DefaultTransport.RoundTrip(m.Request(t.Context(), key("1"), m.Owner(key("1")), "POST", path, body))
+	if err == nil {
+		_ = res.Body.Close()
+	}
 }
